@@ -1,0 +1,1 @@
+"""Configuration, training loop, checkpoints, evaluation. Import what you need from its modules."""

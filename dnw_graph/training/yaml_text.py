@@ -1,0 +1,74 @@
+"""YAML in and out: the 1.2 core schema, plain values only, no key twice.
+
+PyYAML follows YAML 1.1, where `5e-5` is a string, `010` is eight and `no` is false.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from dnw_graph.errors import InputError
+
+_SCALARS = {
+    "tag:yaml.org,2002:bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "tag:yaml.org,2002:int": (r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
+    "tag:yaml.org,2002:float": (
+        r"[-+]?((\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(inf|Inf|INF))|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+}
+_KEPT = {"tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"}
+
+
+def _use_core_schema(cls: Any) -> None:
+    resolvers = {
+        first: [(tag, pattern) for tag, pattern in rules if tag in _KEPT]
+        for first, rules in cls.yaml_implicit_resolvers.items()
+    }
+    cls.yaml_implicit_resolvers = {first: rules for first, rules in resolvers.items() if rules}
+    for tag, (pattern, firsts) in _SCALARS.items():
+        cls.add_implicit_resolver(tag, re.compile(f"^(?:{pattern})$"), list(firsts))
+
+
+class _Loader(yaml.SafeLoader):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[str, yaml.ScalarNode] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(None, None, "a key is no plain word", key.start_mark)
+            if key.value in seen:
+                first = seen[key.value].start_mark.line + 1
+                problem = f"key {key.value} was given before, in line {first}; keep one of them"
+                raise yaml.MarkedYAMLError(None, None, problem, key.start_mark)
+            seen[key.value] = key
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    pass
+
+
+_use_core_schema(_Loader)
+_use_core_schema(_Dumper)
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """The value that `text` stands for. Raises InputError naming `where` and the line."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise InputError(f"{where}{line}: {error.problem or 'not valid YAML'}.") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(f"{where}: not valid YAML ({' '.join(str(error).split())}).") from error
+    except RecursionError as error:
+        raise InputError(f"{where}: nested too deeply; a configuration has two levels.") from error
+
+
+def write_yaml(value: Any) -> str:
+    """`value` (dicts, lists, strings, numbers) as YAML text that `parse_yaml` reads back unchanged."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None)
