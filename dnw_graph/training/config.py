@@ -206,7 +206,7 @@ def _kind(schema: dict[str, Any]) -> str:
         "maximum": "at most",
         "exclusiveMaximum": "below",
     }
-    bounds = [f"{word} {schema[limit]:g}" for limit, word in limits.items() if limit in schema]
+    bounds = [f"{word} {_show(schema[limit])}" for limit, word in limits.items() if limit in schema]
     return " ".join([words[schema["type"]], " and ".join(bounds)]).strip()
 
 

@@ -63,7 +63,7 @@ class Model(Section):
         description="architecture; the first two are wired, the others dense baselines"
     )
     rule: str = Field(
-        "top_k", min_length=1, description="wiring rule by its registered name (wired networks)"
+        "top_k", min_length=1, description="wiring rule of a wired network, by its registered name"
     )
     width: Positive | None = Field(
         None,
@@ -72,16 +72,16 @@ class Model(Section):
     )
     edges: Count | None = Field(
         None,
-        description="budget: number of edges of the whole body (networks of one stage)",
+        description="budget: number of edges of the whole body, for networks of one stage",
         examples=[32000],
     )
     density: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="budget: fraction of each stage's candidate edges", examples=[0.1]
     )
-    small: bool = Field(False, description="wire the classifier too (mobilenet_v1)")
+    small: bool = Field(False, description="wire the classifier too; mobilenet_v1 only")
     multiplier: Positive | None = Field(
         None,
-        description="channel multiplier of a dense baseline (MobileNetV1 0.25, 0.5; ShuffleNetV2 0.5, 1.0)",
+        description="channel multiplier of a dense baseline: MobileNetV1 0.25 or 0.5, ShuffleNetV2 0.5 or 1.0",
         examples=[0.5],
     )
     image_size: Annotated[int, Field(ge=8)] = Field(
@@ -147,14 +147,14 @@ class Data(Section):
         description="data set; image_folder: any directory with train/ and val/, one folder per class in each"
     )
     directory: str | None = Field(
-        None, min_length=1, description="where the files are (digits come with scikit-learn and need none)"
+        None, min_length=1, description="where the files are; digits come with scikit-learn and need none"
     )
-    augment: bool = Field(True, description="augment training images at random (crop and flip)")
+    augment: bool = Field(True, description="augment training images at random: crop and flip")
     fit: Literal["resize", "pad"] = Field(
-        "resize", description="how images smaller than model.image_size reach it (sets that live in memory)"
+        "resize", description="how smaller images reach model.image_size; sets that live in memory only"
     )
     workers: Annotated[int, Field(ge=0)] = Field(
-        4, description="processes that decode images, per rank (imagenet and image_folder)"
+        4, description="processes per rank that decode images; imagenet and image_folder only"
     )
 
     def meaningless(self) -> dict[str, str]:
@@ -191,14 +191,14 @@ class Schedule(Section):
     name: Literal["cosine", "multistep"] = Field("cosine", description="shape after the warm-up")
     milestones: list[Count] = Field(
         default_factory=list,
-        description="epochs after which the rate falls (multistep)",
+        description="epochs after which the rate falls; multistep only",
         examples=[[80, 120]],
     )
     gamma: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.1, description="factor at each milestone (multistep)"
+        0.1, description="factor at each milestone; multistep only"
     )
     warmup_epochs: NotNegative = Field(0.0, description="epochs of linear rise from 0 to optimizer.lr")
-    final_lr: NotNegative = Field(0.0, description="learning rate at the end (cosine)")
+    final_lr: NotNegative = Field(0.0, description="learning rate at the end; cosine only")
 
     def meaningless(self) -> dict[str, str]:
         if self.name == "cosine":
@@ -238,7 +238,7 @@ class Training(Section):
     )
     precision: Literal["float32", "bf16", "fp16"] = Field("float32", description="number format of autocast")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, description="seed of everything random")
-    sync_norm: bool = Field(False, description="batch statistics over all ranks (otherwise per rank)")
+    sync_norm: bool = Field(False, description="batch statistics over all ranks instead of per rank")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where to compute; auto: cuda if present"
     )

@@ -1,0 +1,41 @@
+"""Discovering neural wirings, on graphs that are really there.
+
+Public names are imported on first use, so that what needs no torch does not wait for it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dnw_graph.accounting import count
+    from dnw_graph.interchange import load_graph, save_graph
+    from dnw_graph.interchange.official import from_official
+    from dnw_graph.models.registry import build_model
+    from dnw_graph.training.config import load_config
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "build_model": "dnw_graph.models.registry",
+    "count": "dnw_graph.accounting",
+    "from_official": "dnw_graph.interchange.official",
+    "load_config": "dnw_graph.training.config",
+    "load_graph": "dnw_graph.interchange",
+    "save_graph": "dnw_graph.interchange",
+}
+
+__all__ = ["build_model", "count", "from_official", "load_config", "load_graph", "save_graph"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
