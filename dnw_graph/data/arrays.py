@@ -1,0 +1,131 @@
+"""Small image sets: held in memory as bytes, augmented a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dnw_graph.data.batches import Batches, SampleOrder, check_batch_size, derived_seed
+from dnw_graph.data.preprocessing import describe, fit_images, fitting, normalise
+from dnw_graph.errors import InputError
+
+# Sets that would be larger than this after resizing are resized batch by batch, with the same result.
+RESIDENT_BYTES = 2 << 30
+
+
+@dataclass(frozen=True)
+class ImageArrays:
+    """One split of a small set as read from its files.
+
+    images       uint8 [N, 1 or 3, h, w]
+    labels       int64 [N]
+    mean, std    per channel of the network's input, for pixels in [0, 1]
+    shift        largest random shift in training, in pixels of a 32-pixel image; other sizes in proportion
+    flip         whether training mirrors half of the images left to right
+    """
+
+    images: Tensor
+    labels: Tensor
+    class_names: list[str]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    shift: int
+    flip: bool
+    source: str
+
+
+class ArrayBatches(Batches):
+    """Batches of a set in memory.
+
+    Training images are cropped at random from the image with a border of black pixels, that is shifted by up to
+    `shift` pixels each way, and mirrored with probability one half. The random numbers belong to (seed, epoch,
+    sample), so neither batch size nor number of ranks changes what happens to an image.
+    """
+
+    def __init__(
+        self,
+        arrays: ImageArrays,
+        *,
+        image_size: int,
+        fit: str,
+        augment: bool,
+        batch_size: int,
+        train: bool,
+        seed: int,
+        rank: int,
+        world_size: int,
+    ) -> None:
+        height, width = arrays.images.shape[2:]
+        fitted = fitting(height, width, image_size, fit, arrays.source)
+        self.preprocessing = describe(image_size, arrays.mean, arrays.std, **fitted)
+        self.num_samples = len(arrays.images)
+        self.class_names = list(arrays.class_names)
+        self.source = arrays.source
+        self._order = SampleOrder(
+            self.num_samples, batch_size, shuffled=train, seed=seed, rank=rank, world_size=world_size
+        )
+        check_batch_size(self._order, arrays.source)
+        self.num_batches = self._order.num_batches
+        self._seed = seed
+        self._border = round(arrays.shift * image_size / 32) if train and augment else 0
+        self._flip = arrays.flip and train and augment
+        self._labels = arrays.labels
+        self._images = arrays.images
+        self._resident = arrays.images.shape[:2].numel() * image_size**2 <= RESIDENT_BYTES
+        if self._resident:
+            self._images = fit_images(arrays.images, self.preprocessing)
+
+    def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        dy, dx, mirrored = self._draw(epoch)
+        for samples in self._order.batches(epoch, first_batch):
+            images = self._images[samples]
+            if not self._resident:
+                images = fit_images(images, self.preprocessing)
+            if self._border:
+                images = crop(images, self._border, dy[samples], dx[samples])
+            if self._flip:
+                images = torch.where(mirrored[samples, None, None, None], images.flip(-1), images)
+            yield (
+                normalise(images, self.preprocessing["mean"], self.preprocessing["std"]),
+                self._labels[samples],
+            )
+
+    def _draw(self, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
+        """This epoch's crop corner and mirroring of every sample: int64 [N], int64 [N], bool [N]."""
+        generator = torch.Generator().manual_seed(derived_seed("augment", self._seed, epoch))
+        dy, dx = torch.randint(0, 2 * self._border + 1, (2, self.num_samples), generator=generator)
+        mirrored = torch.randint(0, 2, (self.num_samples,), generator=generator).bool()
+        return dy, dx, mirrored
+
+
+def crop(images: Tensor, border: int, dy: Tensor, dx: Tensor) -> Tensor:
+    """Cut [h, w] windows out of images with a black border, at row dy and column dx of the bordered image.
+
+    images uint8 [B, C, h, w]; dy, dx int64 [B] in 0 … 2·border; dy = dx = border changes nothing.
+    """
+    height, width = images.shape[2:]
+    windows = F.pad(images, (border,) * 4).unfold(2, height, 1).unfold(3, width, 1)
+    return windows[torch.arange(len(images)), :, dy, dx]
+
+
+def check_labels(labels: Tensor, num_classes: int, source: str) -> None:
+    """Raise InputError unless the labels are in 0 … num_classes − 1."""
+    wrong = labels[(labels < 0) | (labels >= num_classes)]
+    if len(wrong):
+        raise InputError(
+            f"{source}: label {int(wrong[0])} is outside 0 … {num_classes - 1}; "
+            f"the file is damaged or belongs to another data set"
+        )
+
+
+def check_num_classes(found: int, num_classes: int, source: str) -> None:
+    """Raise InputError unless the network has as many outputs as the data has classes."""
+    if found != num_classes:
+        raise InputError(
+            f"{source}: the data has {found} classes but model.num_classes is {num_classes}; "
+            f"set model.num_classes to {found}"
+        )

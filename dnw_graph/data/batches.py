@@ -1,0 +1,105 @@
+"""What every data set looks like to the training loop, and which samples each batch holds."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from dnw_graph.errors import InputError
+
+
+class DataSection(Protocol):
+    """The `data` section of a configuration, as far as this room reads it."""
+
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def directory(self) -> str | None: ...
+    @property
+    def augment(self) -> bool: ...
+    @property
+    def fit(self) -> str: ...
+    @property
+    def workers(self) -> int: ...
+
+
+class Batches(ABC):
+    """One split of a data set, as one rank sees it.
+
+    num_samples    images in the split, over all ranks, before the incomplete last training batch is dropped
+    num_batches    batches that `epoch` yields on this rank
+    class_names    one name per label, or None where the data has none
+    preprocessing  what is done to an image before the network sees it in evaluation; JSON-able, keys in
+                   `dnw_graph.data.preprocessing`
+    source         where the images were read from, for the log
+    """
+
+    num_samples: int
+    num_batches: int
+    class_names: list[str] | None
+    preprocessing: dict[str, Any]
+    source: str
+
+    @abstractmethod
+    def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (images float32 [B, 3, S, S], labels int64 [B]) from batch number `first_batch` on.
+
+        A pure function of its arguments, the seed and the rank: starting at `first_batch` gives the same bits
+        as skipping that many batches, and no global random state is read or changed.
+        Raises InputError when an image cannot be read.
+        """
+
+
+class SampleOrder:
+    """Which samples each batch of this rank holds.
+
+    Shuffled (training): a permutation of all samples drawn from (seed, epoch), its incomplete last global batch
+    dropped, dealt to the ranks one by one. The ranks' n-th batches together hold the n-th batch of a single
+    process with world_size times the batch size.
+    Not shuffled (evaluation): samples in order, dealt to the ranks one by one, each exactly once; the last batch
+    of a rank may be short and a rank may have fewer batches than another.
+    """
+
+    def __init__(
+        self, num_samples: int, batch_size: int, *, shuffled: bool, seed: int, rank: int, world_size: int
+    ) -> None:
+        assert batch_size > 0 and 0 <= rank < world_size, (batch_size, rank, world_size)
+        self.num_samples, self.batch_size, self.shuffled = num_samples, batch_size, shuffled
+        self.seed, self.rank, self.world_size = seed, rank, world_size
+        if shuffled:
+            self.num_batches = num_samples // (batch_size * world_size)
+        else:
+            share = len(range(rank, num_samples, world_size))
+            self.num_batches = -(-share // batch_size)
+
+    def batches(self, epoch: int, first_batch: int = 0) -> tuple[Tensor, ...]:
+        """Sample numbers, int64 [B] for each batch from `first_batch` on."""
+        assert 0 <= first_batch <= self.num_batches, (first_batch, self.num_batches)
+        order = self._permutation(epoch) if self.shuffled else torch.arange(self.num_samples)
+        share = order[self.rank :: self.world_size]
+        return share.split(self.batch_size)[first_batch : self.num_batches]
+
+    def _permutation(self, epoch: int) -> Tensor:
+        generator = torch.Generator().manual_seed(derived_seed("order", self.seed, epoch))
+        return torch.randperm(self.num_samples, generator=generator)
+
+
+def derived_seed(purpose: str, *numbers: int) -> int:
+    """A 63-bit seed that depends on all arguments; the same on every machine and for every Python."""
+    key = "/".join([purpose, *map(str, numbers)])
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def check_batch_size(order: SampleOrder, source: str) -> None:
+    """Raise InputError when a training set does not fill one global batch."""
+    global_batch = order.batch_size * order.world_size
+    if order.shuffled and order.num_batches == 0:
+        raise InputError(
+            f"{source}: the training set has {order.num_samples} images, fewer than one batch of {global_batch}; "
+            f"set training.batch_size to at most {order.num_samples}"
+        )
