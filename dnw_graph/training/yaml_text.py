@@ -20,6 +20,7 @@ _SCALARS = {
         "-+.0123456789",
     ),
 }
+_KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
 _KEPT = {"tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"}
 
 
@@ -37,8 +38,10 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, yaml.ScalarNode] = {}
         for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(None, None, "a key is no plain word", key.start_mark)
+            if not isinstance(key, yaml.ScalarNode) or key.tag not in _KEY_TAGS:
+                found = key.value if isinstance(key, yaml.ScalarNode) else "a list or mapping"
+                problem = f"{found} is no name of a key; use a word"
+                raise yaml.MarkedYAMLError(None, None, problem, key.start_mark)
             if key.value in seen:
                 first = seen[key.value].start_mark.line + 1
                 problem = f"key {key.value} was given before, in line {first}; keep one of them"
@@ -51,6 +54,12 @@ class _Dumper(yaml.SafeDumper):
     pass
 
 
+def _refuse_tag(_: _Loader, node: yaml.Node) -> None:
+    problem = f"tag {node.tag} stands for an object; use plain numbers, words and lists"
+    raise yaml.MarkedYAMLError(None, None, problem, node.start_mark)
+
+
+_Loader.add_constructor(None, _refuse_tag)
 _use_core_schema(_Loader)
 _use_core_schema(_Dumper)
 
