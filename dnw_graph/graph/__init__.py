@@ -1,0 +1,1 @@
+"""The channel graph: levels, stages, candidate numbering, budgets, liveness, the DGL graph."""

@@ -1,0 +1,8 @@
+"""Rewiring rules: which candidate edges are in the wiring, and which receive gradient."""
+
+from dnw_graph.wiring.random import Random
+from dnw_graph.wiring.rule import Rule, StageView, make_rule, register, rule_names
+from dnw_graph.wiring.selection import strongest
+from dnw_graph.wiring.top_k import TopK
+
+__all__ = ["Random", "Rule", "StageView", "TopK", "make_rule", "register", "rule_names", "strongest"]

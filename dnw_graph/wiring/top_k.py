@@ -1,0 +1,22 @@
+"""Discovering neural wirings: the strongest edges run, all candidates learn."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from dnw_graph.wiring.rule import Rule, register
+from dnw_graph.wiring.selection import strongest
+
+
+@register("top_k")
+class TopK(Rule):
+    """Keep the k strongest candidate edges of each stage.
+
+    selected = argtop-k |w|,   ∂L/∂w reaches every candidate edge.
+
+    Source: Wortsman, Farhadi, Rastegari 2019, algorithm 1.
+    """
+
+    def select(self, weight: Tensor, k: int) -> Tensor:
+        """weight [E] float → ids of the selected edges [k] int64, ascending."""
+        return strongest(weight, k)
