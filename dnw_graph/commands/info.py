@@ -1,0 +1,164 @@
+"""`dnw-graph info`: what is installed, what can run, and how to get what cannot."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+import dnw_graph
+from dnw_graph.commands import options
+
+HELP = "show versions, devices, message-passing backends, rules and networks"
+
+PACKAGES = ("torch", "dgl", "torchvision", "numpy", "networkx")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    options.add_plugins(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+
+
+def run(args: argparse.Namespace) -> int:
+    options.load_plugins(args)
+    report = collect()
+    if args.json:
+        print(json.dumps(report, indent=2))
+    else:
+        show(report)
+    return 0
+
+
+def collect() -> dict[str, Any]:
+    """Everything that is shown, as plain values. A part that cannot be looked at says why."""
+    return {
+        "versions": {"dnw_graph": dnw_graph.__version__, "python": platform.python_version(), **_packages()},
+        "machine": {"platform": platform.platform(), **_cpu()},
+        "cuda": _cuda(),
+        "backends": _backends(),
+        "rules": _registered("dnw_graph.wiring", "rules"),
+        "networks": _registered("dnw_graph.models.registry", "networks"),
+    }
+
+
+def _packages() -> dict[str, str | None]:
+    versions: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    return versions
+
+
+def _cpu() -> dict[str, Any]:
+    """Model, physical cores, hardware threads, and the threads this process may use."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cpu: dict[str, Any] = {"cpu": platform.processor() or platform.machine(), "cores": None}
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        chips = [_chip(text) for text in cpuinfo.read_text().strip().split("\n\n")]
+        cpu["cpu"] = chips[0].get("model name", cpu["cpu"])
+        places = {(chip["physical id"], chip["core id"]) for chip in chips if "core id" in chip}
+        cpu["cores"] = len(places) or None
+    return cpu | {"threads": os.cpu_count(), "usable_threads": usable}
+
+
+def _chip(text: str) -> dict[str, str]:
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _cuda() -> dict[str, Any]:
+    try:
+        import torch
+    except ImportError as error:
+        return {"devices": [], "reason": f"torch cannot be imported ({error})"}
+    if torch.version.cuda is None:
+        reason = "this torch was built without CUDA; install a CUDA build, see README"
+        return {"devices": [], "reason": reason}
+    if not torch.cuda.is_available():
+        return {"devices": [], "reason": "torch finds no CUDA device; check nvidia-smi and the driver"}
+    found = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    devices = [
+        {
+            "name": device.name,
+            "capability": f"{device.major}.{device.minor}",
+            "memory_gib": round(device.total_memory / 2**30, 1),
+        }
+        for device in found
+    ]
+    return {"devices": devices, "reason": None}
+
+
+def _backends() -> list[dict[str, Any]]:
+    try:
+        from dnw_graph.message_passing import backends
+    except ModuleNotFoundError as error:
+        return [{"name": "all", "available": False, "reason": _missing(error)}]
+    return [
+        {"name": backend.name, "available": backend.available(), "reason": backend.reason()}
+        for backend in backends()
+    ]
+
+
+def _registered(module: str, function: str) -> list[str] | None:
+    """Names in a registry; None if it cannot be imported for want of a package."""
+    try:
+        return sorted(getattr(import_module(module), function)())
+    except ModuleNotFoundError as error:
+        _missing(error)
+        return None
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    """Why, if a package is not installed; a missing module of our own is a bug."""
+    if error.name is None or error.name.startswith("dnw_graph"):
+        raise error
+    return f"{error.name} is not installed; pip install {error.name}"
+
+
+def show(report: dict[str, Any]) -> None:
+    """Tables of the report on stdout: two columns, no frames, so that they survive a pipe."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=sys.stdout, highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(file=sys.stdout, highlight=False, markup=False, width=160)
+
+    def table(title: str, rows: list[tuple[str, str]]) -> None:
+        grid = Table.grid(padding=(0, 2))
+        for row in rows:
+            grid.add_row("", *row)
+        console.print(title, style="bold")
+        console.print(grid)
+
+    table("versions", [(name, version or "missing") for name, version in report["versions"].items()])
+    machine = report["machine"]
+    cores = (
+        f"{machine['cores'] or '?'} cores, {machine['threads']} threads, {machine['usable_threads']} usable"
+    )
+    table("machine", [("platform", machine["platform"]), ("cpu", f"{machine['cpu']}: {cores}")])
+    table("cuda", _cuda_rows(report["cuda"]))
+    table(
+        "backends",
+        [(each["name"], "available" if each["available"] else each["reason"]) for each in report["backends"]],
+    )
+    for kind in ("rules", "networks"):
+        names = report[kind]
+        table(kind, [("", "unknown without torch")] if names is None else [(name, "") for name in names])
+
+
+def _cuda_rows(cuda: dict[str, Any]) -> list[tuple[str, str]]:
+    if cuda["reason"]:
+        return [("none", cuda["reason"])]
+    return [
+        (str(index), f"{each['name']}, capability {each['capability']}, {each['memory_gib']} GiB")
+        for index, each in enumerate(cuda["devices"])
+    ]

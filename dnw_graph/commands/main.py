@@ -1,0 +1,101 @@
+"""The `dnw-graph` command: finds the subcommand, and turns users' mistakes into one line.
+
+A subcommand is a module of this package with HELP (one line), `add_arguments(parser)` and
+`run(args) -> exit code`. It imports torch only inside `run`, so that help is quick and needs no torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import dnw_graph
+from dnw_graph.errors import InputError
+
+COMMANDS = ("train", "evaluate", "count", "info", "demo")
+
+WRONG_INPUT = 2
+INTERRUPTED = 130
+CLOSED_PIPE = 141
+
+_OUTSIDE_CAUSES = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `dnw-graph ARGV`; returns the exit code: 0, or 2 for wrong input, 130 for Ctrl-C."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] in COMMANDS:
+        return run_command(arguments[0], arguments[1:])
+    return _guarded(lambda: _overview(arguments))
+
+
+def run_command(name: str, argv: Sequence[str]) -> int:
+    """Run one subcommand with its own arguments; same exit codes as `main`."""
+    return _guarded(lambda: _run(name, list(argv)))
+
+
+class _Parser(argparse.ArgumentParser):
+    """Wrong options are wrong input like any other."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see {self.prog} --help.")
+
+
+def _run(name: str, argv: list[str]) -> int:
+    command = _module(name)
+    parser = _Parser(prog=f"dnw-graph {name}", description=command.HELP, allow_abbrev=False)
+    command.add_arguments(parser)
+    return int(command.run(parser.parse_args(argv)))
+
+
+def _overview(argv: list[str]) -> int:
+    """Everything that names no subcommand: help, version, mistakes."""
+    if argv and not argv[0].startswith("-"):
+        close = difflib.get_close_matches(argv[0], COMMANDS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(COMMANDS)}."
+        raise InputError(f'"{argv[0]}" is no command; {hint}')
+    parser = _Parser(prog="dnw-graph", description=dnw_graph.__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"dnw-graph {dnw_graph.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        commands.add_parser(name, help=_module(name).HELP)
+    parser.parse_args(argv)
+    return 0
+
+
+def _module(name: str) -> Any:
+    return import_module(f"dnw_graph.commands.{name}")
+
+
+def _guarded(action: Any) -> int:
+    """The exit code of `action`. Exceptions that are nobody's mistake but ours keep their traceback."""
+    try:
+        code = action()
+        sys.stdout.flush()
+        return int(code)
+    except SystemExit as request:
+        return request.code if isinstance(request.code, int) else int(request.code is not None)
+    except InputError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        print("dnw-graph: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more when it ends, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    except OSError as error:
+        if error.errno not in _OUTSIDE_CAUSES:
+            raise
+        return _complain(f"{error.filename or 'output'}: {error.strerror}.")
+
+
+def _complain(message: str) -> int:
+    print(f"dnw-graph: error: {' '.join(message.split())}", file=sys.stderr)
+    return WRONG_INPUT

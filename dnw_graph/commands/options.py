@@ -1,0 +1,72 @@
+"""Options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dnw_graph.training.config import Config
+
+
+def add_config(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """--config FILE"""
+    parser.add_argument("--config", metavar="FILE", required=required, help="configuration, see configs/")
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """--set section.key=value …, may be repeated"""
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="change the configuration, for example optimizer.lr=0.05; null restores a default",
+    )
+
+
+def add_data_directory(parser: argparse.ArgumentParser) -> None:
+    """--data-dir DIR, short for --set data.directory=DIR"""
+    parser.add_argument(
+        "--data-dir", dest="data_directory", metavar="DIR", help="where the images are (data.directory)"
+    )
+
+
+def add_plugins(parser: argparse.ArgumentParser) -> None:
+    """--plugin FILE, may be repeated"""
+    parser.add_argument(
+        "--plugin",
+        dest="plugins",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="Python file with wiring rules of your own; it is executed",
+    )
+
+
+def load_plugins(args: argparse.Namespace) -> None:
+    """Import the files of --plugin, in the order given."""
+    if not args.plugins:
+        return
+    from dnw_graph.wiring.plugin import load_plugin
+
+    for path in args.plugins:
+        load_plugin(Path(path))
+
+
+def overrides_of(args: argparse.Namespace) -> list[str]:
+    """The overrides of --set and of --data-dir, which wins."""
+    directory = getattr(args, "data_directory", None)
+    # A JSON string is a YAML string: a directory called 7 stays a word.
+    return args.overrides + ([f"data.directory={json.dumps(directory)}"] if directory else [])
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    """The configuration of --config with the overrides of --set and --data-dir."""
+    from dnw_graph.training.config import load_config
+
+    return load_config(args.config, overrides_of(args))
