@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from dnw_graph.data.batches import Batches, DataSection
+from dnw_graph.data.batches import Batches, DataSection, Share
 from dnw_graph.errors import InputError
 
 __all__ = ["DATASETS", "Batches", "DataSection", "open_data"]
@@ -32,15 +32,27 @@ def open_data(
 ) -> Batches:
     """Open the training or the test split for one rank.
 
-    batch_size is this rank's. Training is shuffled, augmented if `data.augment`, and drops the incomplete last
-    batch; the test split comes in order, whole, each image on exactly one rank.
-    Raises InputError for data that is missing, damaged, or does not fit image_size, num_classes or batch_size.
+    batch_size is this rank's. Training is shuffled, augmented if `data.augment`, and drops the incomplete
+    last batch; the test split comes in order, whole, each image on exactly one rank.
+    Raises InputError for data that is missing, damaged, or does not fit image_size, num_classes or
+    batch_size.
     """
-    from dnw_graph.data.arrays import ArrayBatches, check_num_classes
-
-    common = {"batch_size": batch_size, "train": train, "seed": seed, "rank": rank, "world_size": world_size}
+    share = Share(batch_size=batch_size, train=train, seed=seed, rank=rank, world_size=world_size)
     if data.dataset in IN_MEMORY:
+        from dnw_graph.data.arrays import ArrayBatches, check_num_classes
+
         arrays = import_module(f"dnw_graph.data.{data.dataset}").read(data.directory, train)
         check_num_classes(len(arrays.class_names), num_classes, arrays.source)
-        return ArrayBatches(arrays, image_size=image_size, fit=data.fit, augment=data.augment, **common)
+        return ArrayBatches(arrays, share, image_size=image_size, fit=data.fit, augment=data.augment)
+    if data.dataset in FOLDERS:
+        from dnw_graph.data.image_folder import FolderBatches
+
+        return FolderBatches(
+            data.directory,
+            share,
+            image_size=image_size,
+            num_classes=num_classes,
+            augment=data.augment,
+            workers=data.workers,
+        )
     raise InputError(f"data.dataset: {data.dataset!r} is none of {', '.join(DATASETS)}")

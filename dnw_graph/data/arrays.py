@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dnw_graph.data.batches import Batches, SampleOrder, check_batch_size, derived_seed
+from dnw_graph.data.batches import Batches, SampleOrder, Share, derived_seed
 from dnw_graph.data.preprocessing import describe, fit_images, fitting, normalise
 from dnw_graph.errors import InputError
 
@@ -41,38 +41,27 @@ class ImageArrays:
 class ArrayBatches(Batches):
     """Batches of a set in memory.
 
-    Training images are cropped at random from the image with a border of black pixels, that is shifted by up to
-    `shift` pixels each way, and mirrored with probability one half. The random numbers belong to (seed, epoch,
-    sample), so neither batch size nor number of ranks changes what happens to an image.
+    Training images are cropped at random from the image with a border of black pixels, that is shifted by up
+    to `shift` pixels each way, and mirrored with probability one half. The random numbers belong to
+    (seed, epoch, sample), so neither batch size nor number of ranks changes what happens to an image.
     """
 
     def __init__(
-        self,
-        arrays: ImageArrays,
-        *,
-        image_size: int,
-        fit: str,
-        augment: bool,
-        batch_size: int,
-        train: bool,
-        seed: int,
-        rank: int,
-        world_size: int,
+        self, arrays: ImageArrays, share: Share, *, image_size: int, fit: str, augment: bool
     ) -> None:
         height, width = arrays.images.shape[2:]
-        fitted = fitting(height, width, image_size, fit, arrays.source)
-        self.preprocessing = describe(image_size, arrays.mean, arrays.std, **fitted)
+        self.preprocessing = describe(
+            image_size, arrays.mean, arrays.std, **fitting(height, width, image_size, fit, arrays.source)
+        )
         self.num_samples = len(arrays.images)
         self.class_names = list(arrays.class_names)
         self.source = arrays.source
-        self._order = SampleOrder(
-            self.num_samples, batch_size, shuffled=train, seed=seed, rank=rank, world_size=world_size
-        )
-        check_batch_size(self._order, arrays.source)
+        self._order = SampleOrder(self.num_samples, share, arrays.source)
         self.num_batches = self._order.num_batches
-        self._seed = seed
-        self._border = round(arrays.shift * image_size / 32) if train and augment else 0
-        self._flip = arrays.flip and train and augment
+        self._seed = share.seed
+        augment = augment and share.train
+        self._border = round(arrays.shift * image_size / 32) if augment else 0
+        self._flip = arrays.flip and augment
         self._labels = arrays.labels
         self._images = arrays.images
         self._resident = arrays.images.shape[:2].numel() * image_size**2 <= RESIDENT_BYTES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -55,51 +56,61 @@ class Batches(ABC):
         """
 
 
+@dataclass(frozen=True)
+class Share:
+    """Which part of a split one rank sees, and in what portions.
+
+    batch_size is this rank's; train means shuffled, and augmented where the configuration says so.
+    """
+
+    batch_size: int
+    train: bool
+    seed: int
+    rank: int = 0
+    world_size: int = 1
+
+
 class SampleOrder:
     """Which samples each batch of this rank holds.
 
-    Shuffled (training): a permutation of all samples drawn from (seed, epoch), its incomplete last global batch
-    dropped, dealt to the ranks one by one. The ranks' n-th batches together hold the n-th batch of a single
-    process with world_size times the batch size.
-    Not shuffled (evaluation): samples in order, dealt to the ranks one by one, each exactly once; the last batch
-    of a rank may be short and a rank may have fewer batches than another.
+    Training: a permutation of all samples drawn from (seed, epoch), its incomplete last global batch dropped,
+    dealt to the ranks one by one. The ranks' n-th batches together hold the n-th batch of a single process
+    with world_size times the batch size.
+    Evaluation: samples in order, dealt to the ranks one by one, each exactly once; the last batch of a rank
+    may be short and a rank may have fewer batches than another.
+
+    Raises InputError, naming `source`, when a training set does not fill one global batch.
     """
 
-    def __init__(
-        self, num_samples: int, batch_size: int, *, shuffled: bool, seed: int, rank: int, world_size: int
-    ) -> None:
-        assert batch_size > 0 and 0 <= rank < world_size, (batch_size, rank, world_size)
-        self.num_samples, self.batch_size, self.shuffled = num_samples, batch_size, shuffled
-        self.seed, self.rank, self.world_size = seed, rank, world_size
-        if shuffled:
-            self.num_batches = num_samples // (batch_size * world_size)
+    def __init__(self, num_samples: int, share: Share, source: str) -> None:
+        assert share.batch_size > 0, share
+        assert 0 <= share.rank < share.world_size, share
+        self.num_samples, self.share = num_samples, share
+        global_batch = share.batch_size * share.world_size
+        if not share.train:
+            mine = len(range(share.rank, num_samples, share.world_size))
+            self.num_batches = -(-mine // share.batch_size)
+        elif num_samples >= global_batch:
+            self.num_batches = num_samples // global_batch
         else:
-            share = len(range(rank, num_samples, world_size))
-            self.num_batches = -(-share // batch_size)
+            raise InputError(
+                f"{source}: the training set has {num_samples} images, fewer than one batch of "
+                f"{global_batch}; set training.batch_size to at most {num_samples}"
+            )
 
     def batches(self, epoch: int, first_batch: int = 0) -> tuple[Tensor, ...]:
         """Sample numbers, int64 [B] for each batch from `first_batch` on."""
         assert 0 <= first_batch <= self.num_batches, (first_batch, self.num_batches)
-        order = self._permutation(epoch) if self.shuffled else torch.arange(self.num_samples)
-        share = order[self.rank :: self.world_size]
-        return share.split(self.batch_size)[first_batch : self.num_batches]
-
-    def _permutation(self, epoch: int) -> Tensor:
-        generator = torch.Generator().manual_seed(derived_seed("order", self.seed, epoch))
-        return torch.randperm(self.num_samples, generator=generator)
+        if self.share.train:
+            generator = torch.Generator().manual_seed(derived_seed("order", self.share.seed, epoch))
+            order = torch.randperm(self.num_samples, generator=generator)
+        else:
+            order = torch.arange(self.num_samples)
+        mine = order[self.share.rank :: self.share.world_size]
+        return mine.split(self.share.batch_size)[first_batch : self.num_batches]
 
 
 def derived_seed(purpose: str, *numbers: int) -> int:
     """A 63-bit seed that depends on all arguments; the same on every machine and for every Python."""
     key = "/".join([purpose, *map(str, numbers)])
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 1
-
-
-def check_batch_size(order: SampleOrder, source: str) -> None:
-    """Raise InputError when a training set does not fill one global batch."""
-    global_batch = order.batch_size * order.world_size
-    if order.shuffled and order.num_batches == 0:
-        raise InputError(
-            f"{source}: the training set has {order.num_samples} images, fewer than one batch of {global_batch}; "
-            f"set training.batch_size to at most {order.num_samples}"
-        )

@@ -1,8 +1,8 @@
 """scikit-learn's handwritten digits: 1797 grey images of 8×8 pixels, part of the package, no download.
 
-They have no official split. Ours is fixed: 1437 for training and 360 for the test, stratified by class, drawn by
-`sklearn.model_selection.train_test_split(range(1797), test_size=360, stratify=labels, random_state=0)`, whatever
-the run's seed.
+They have no official split. Ours is fixed, whatever the run's seed: 1437 for training and 360 for the test,
+stratified by class, drawn by
+`sklearn.model_selection.train_test_split(range(1797), test_size=360, stratify=labels, random_state=0)`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import torch
 from dnw_graph.data.arrays import ImageArrays
 
 TEST_SIZE = 360
-# Of the 1437 training images at 8×8 pixels, values / 16.
-MEAN, STD = 0.3054, 0.3761
+# Of the 1437 training images at 8×8 pixels.
+MEAN, STD = 0.3054, 0.3760
 
 
 def read(directory: str | None, train: bool) -> ImageArrays:

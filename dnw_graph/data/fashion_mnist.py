@@ -1,9 +1,9 @@
 """Fashion-MNIST: 60,000 and 10,000 grey images of 28×28 pixels, ten kinds of clothes, in four idx files.
 
-Looked for, first match wins: `FashionMNIST/raw/` in the data directory (torchvision's layout), the data directory
-itself, Debian's package dataset-fashion-mnist; otherwise torchvision downloads it into the data directory.
-The files may be gzipped or not. They are read here, not by torchvision, whose reader takes neither gzip nor notices
-a truncated file.
+Looked for, first match wins: `FashionMNIST/raw/` in the data directory (torchvision's layout), the data
+directory itself, Debian's package dataset-fashion-mnist; otherwise torchvision downloads it into the data
+directory. The files may be gzipped or not. They are read here, not by torchvision, whose reader takes no gzip
+and has no sentence for a truncated file.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from pathlib import Path
 from dnw_graph.data.arrays import ImageArrays, check_labels
 from dnw_graph.data.download import data_directory, downloading
 from dnw_graph.data.idx import read_idx
+from dnw_graph.dependencies import load_torchvision
 from dnw_graph.errors import InputError
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-CLASS_NAMES = "T-shirt/top|Trouser|Pullover|Dress|Coat|Sandal|Shirt|Sneaker|Bag|Ankle boot".split("|")
+CLASS_NAMES = [
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+]
 # Of the 60,000 training images at 28×28 pixels.
 MEAN, STD = 0.2860, 0.3530
 
@@ -27,7 +31,7 @@ def read(directory: str | None, train: bool) -> ImageArrays:
     Raises InputError when the files are nowhere and cannot be downloaded, or are not what they should be.
     """
     part = "train" if train else "t10k"
-    folder = find_folder(directory, part)
+    folder = find_folder(directory)
     image_file = existing_file(folder, f"{part}-images-idx3-ubyte")
     label_file = existing_file(folder, f"{part}-labels-idx1-ubyte")
     images, labels = read_idx(image_file, dimensions=3), read_idx(label_file, dimensions=1).long()
@@ -51,12 +55,12 @@ def read(directory: str | None, train: bool) -> ImageArrays:
     )
 
 
-def find_folder(directory: str | None, part: str) -> Path:
-    """The folder that holds the files of `part` ("train" or "t10k"), after a download if need be."""
+def find_folder(directory: str | None) -> Path:
+    """The first folder that holds any of the files, after a download if need be."""
     root = data_directory(directory)
     folders = ([root / "FashionMNIST" / "raw", root] if root else []) + [DEBIAN_FOLDER]
     for folder in folders:
-        if any(folder.glob(f"{part}-*-ubyte*")):
+        if any(folder.glob("train-*-ubyte*")) or any(folder.glob("t10k-*-ubyte*")):
             return folder
     places = "its idx files in data.directory, Debian's package dataset-fashion-mnist, or a download"
     if root is None:
@@ -64,10 +68,8 @@ def find_folder(directory: str | None, part: str) -> Path:
             f"data.dataset fashion_mnist: not found in {DEBIAN_FOLDER} and no data directory given; "
             f"there are three ways to get it: {places} by torchvision into data.directory"
         )
-    from dnw_graph.dependencies import load_torchvision
-
     with downloading("Fashion-MNIST", root, f"use one of {places} on a machine with a network"):
-        load_torchvision().datasets.FashionMNIST(root, train=part == "train", download=True)
+        load_torchvision().datasets.FashionMNIST(root, download=True)
     return root / "FashionMNIST" / "raw"
 
 
@@ -76,4 +78,6 @@ def existing_file(folder: Path, name: str) -> Path:
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
             return path
-    raise InputError(f"{folder / name}: missing, with or without .gz, although its sibling is there; add it")
+    raise InputError(
+        f"{folder / name}: missing (.gz or not) although other files of the set are there; add it"
+    )

@@ -17,7 +17,7 @@ UNSIGNED_BYTE = 0x08
 
 
 def read_idx(path: Path, dimensions: int) -> Tensor:
-    """Read an idx file of unsigned bytes, gzipped when its name ends in .gz: uint8 with `dimensions` dimensions.
+    """Read an idx file of bytes, gzipped when its name ends in .gz: uint8 with that many dimensions.
 
     Header: two zero bytes, type code, number of dimensions, each size as a big-endian 32-bit integer.
     Raises InputError when it cannot be read, is truncated, or has another type or number of dimensions.
@@ -36,7 +36,8 @@ def read_idx(path: Path, dimensions: int) -> Tensor:
     shape = struct.unpack(f">{dimensions}I", content[4:header])
     if len(content) - header != math.prod(shape):
         raise InputError(
-            f"{path}: announces {math.prod(shape)} bytes of data but has {len(content) - header}; download it again"
+            f"{path}: announces {math.prod(shape)} bytes of data but has {len(content) - header}; "
+            "download it again"
         )
     if math.prod(shape) == 0:
         return torch.empty(shape, dtype=torch.uint8)

@@ -71,7 +71,7 @@ def fit_images(images: Tensor, description: dict[str, Any]) -> Tensor:
     if description["resize"] is not None:
         # Interpolated in float: torch's 8-bit kernels differ between processors.
         target = torch.empty(*images.shape[:2], *description["resize"]["size"], dtype=torch.uint8)
-        for part, out in zip(images.split(1024), target.split(1024)):
+        for part, out in zip(images.split(1024), target.split(1024), strict=False):
             smooth = F.interpolate(part.float(), size=out.shape[2:], mode="bilinear", antialias=True)
             out.copy_(smooth.round_().clamp_(0, 255))
         return target
@@ -82,7 +82,7 @@ def fit_images(images: Tensor, description: dict[str, Any]) -> Tensor:
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """(images / 255 − mean) / std, grey repeated: uint8 [B, 1 or 3, S, S] → float32 [B, 3, S, S] contiguous."""
+    """(images / 255 − mean) / std: uint8 [B, 1 or 3, S, S] → float32 [B, 3, S, S], grey repeated."""
     channels = images.shape[1]
     shift = torch.tensor(mean[:channels], dtype=torch.float32).view(-1, 1, 1)
     scale = torch.tensor(std[:channels], dtype=torch.float32).view(-1, 1, 1)

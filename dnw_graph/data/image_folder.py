@@ -1,0 +1,218 @@
+"""ImageNet, and any directory with `train/<class>/…` and `val/<class>/…`: decoded by worker processes.
+
+Training: a random resized crop (8 to 100 % of the area, aspect 3:4 to 4:3), mirrored half of the time.
+Evaluation, and training without augmentation: the shorter side is resized to image_size · 256/224, then the
+centre is cut out. Images smaller than that are enlarged. Grey, palette, CMYK and transparent images are
+converted to 8-bit RGB (alpha is dropped); images with more than 8 bits per channel are refused, since
+conversion would clip them.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from dnw_graph.data.batches import Batches, SampleOrder, Share, derived_seed
+from dnw_graph.data.download import data_directory
+from dnw_graph.data.preprocessing import describe, normalise
+from dnw_graph.dependencies import load_torchvision
+from dnw_graph.errors import InputError
+
+# ImageNet's, as in torchvision's recipes; kept for other folders too, so that trained networks can be reused.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+EIGHT_BIT_MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
+
+
+class FolderBatches(Batches):
+    """Batches of an image folder.
+
+    The random numbers of an image belong to (seed, epoch, sample), whichever worker or rank draws them.
+    """
+
+    def __init__(
+        self,
+        directory: str | None,
+        share: Share,
+        *,
+        image_size: int,
+        num_classes: int,
+        augment: bool,
+        workers: int,
+    ) -> None:
+        folder = split_folder(directory, share.train)
+        shorter_side = round(image_size * 256 / 224)
+        self.preprocessing = describe(
+            image_size, MEAN, STD, resize={"shorter_side": shorter_side}, centre_crop=image_size
+        )
+        files, labels, self.class_names = list_images(folder)
+        check_classes(folder, len(self.class_names), num_classes)
+        self.num_samples = len(files)
+        self.source = str(folder)
+        self._order = SampleOrder(self.num_samples, share, self.source)
+        self.num_batches = self._order.num_batches
+        self._seed, self._workers = share.seed, workers
+        self._images = Images(files, labels, image_size, shorter_side, augment and share.train, share.seed)
+
+    def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        order = self._order.batches(epoch, first_batch)
+        loader = DataLoader(
+            self._images,
+            batch_sampler=([(epoch, sample) for sample in batch.tolist()] for batch in order),
+            num_workers=self._workers,
+            collate_fn=collate,
+            worker_init_fn=leave_interrupts_to_the_main_process,
+            # Without its own generator a loader draws from torch's global one.
+            generator=torch.Generator().manual_seed(derived_seed("workers", self._seed, epoch)),
+        )
+        for batch in loader:
+            if isinstance(batch, Unreadable):
+                raise InputError(f"{batch.path}: {batch.reason}; replace or remove this file")
+            pixels, labels = batch
+            yield normalise(pixels, MEAN, STD), labels
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An image that could not be decoded; returned, as a worker's error would come as a long traceback."""
+
+    path: str
+    reason: str
+
+
+class Images(Dataset[Any]):
+    """Decoded and transformed images by (epoch, sample number): (uint8 [3, S, S], label) or Unreadable."""
+
+    def __init__(
+        self,
+        files: list[str],
+        labels: list[int],
+        image_size: int,
+        shorter_side: int,
+        augment: bool,
+        seed: int,
+    ) -> None:
+        self.files, self.labels, self.seed = files, labels, seed
+        self.image_size, self.shorter_side, self.augment = image_size, shorter_side, augment
+
+    @cached_property
+    def transform(self) -> Any:
+        """torchvision's transform from an RGB image to uint8 [3, S, S].
+
+        Made at first use: a spawned worker must import torchvision by `load_torchvision`, not by unpickling.
+        """
+        load_torchvision()
+        from torchvision.transforms import v2
+
+        if self.augment:
+            steps = [v2.RandomResizedCrop(self.image_size), v2.RandomHorizontalFlip()]
+        else:
+            steps = [v2.Resize(self.shorter_side), v2.CenterCrop(self.image_size)]
+        return v2.Compose([*steps, v2.PILToTensor()])
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int] | Unreadable:
+        epoch, sample = key
+        image = decode(self.files[sample])
+        if isinstance(image, Unreadable):
+            return image
+        # torchvision draws from torch's global CPU generator; without workers that is the caller's.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(derived_seed("augment", self.seed, epoch, sample))
+            return self.transform(image), self.labels[sample]
+
+
+def decode(path: str) -> Image.Image | Unreadable:
+    """Read an image file as 8-bit RGB."""
+    try:
+        with Image.open(path) as image:
+            if image.mode not in EIGHT_BIT_MODES:
+                return Unreadable(
+                    path, f"has pixels of kind {image.mode}, expected at most 8 bits per channel"
+                )
+            return image.convert("RGB")
+    except UnidentifiedImageError:
+        return Unreadable(path, "cannot be decoded (not an image that Pillow knows)")
+    # On damaged bytes decoders raise OSError, SyntaxError, ValueError, TypeError, …: all mean this file.
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        return Unreadable(path, f"cannot be decoded ({reason})")
+
+
+def collate(items: list[tuple[Tensor, int] | Unreadable]) -> tuple[Tensor, Tensor] | Unreadable:
+    """Images uint8 [B, 3, S, S] and labels int64 [B], or the first image that cannot be read."""
+    pixels, labels = [], []
+    for item in items:
+        if isinstance(item, Unreadable):
+            return item
+        pixels.append(item[0])
+        labels.append(item[1])
+    return torch.stack(pixels), torch.tensor(labels)
+
+
+def split_folder(directory: str | None, train: bool) -> Path:
+    """`train` or `val` in the data directory.
+
+    Training asks for both, with the same classes, so that it does not fail after its first epoch.
+    """
+    if directory is None:
+        raise InputError(
+            "data.directory: no data directory given; "
+            "name one with train/ and val/, one folder per class in each"
+        )
+    root = data_directory(directory)
+    assert root is not None
+    for name in ("train", "val") if train else ("val",):
+        if not (root / name).is_dir():
+            raise InputError(f"{root / name}: missing; put one folder per class there")
+    if (root / "train").is_dir():
+        train_classes, val_classes = class_folders(root / "train"), class_folders(root / "val")
+        for extra, here, there in (
+            (train_classes - val_classes, "train", "val"),
+            (val_classes - train_classes, "val", "train"),
+        ):
+            if extra:
+                raise InputError(
+                    f"{root / here / min(extra)}: {root / there} has no such class folder; "
+                    "train and val must have the same ones"
+                )
+    return root / ("train" if train else "val")
+
+
+def class_folders(folder: Path) -> set[str]:
+    names = {entry.name for entry in folder.iterdir() if entry.is_dir()}
+    if not names:
+        raise InputError(f"{folder}: has no class folders; sort the images into one folder per class")
+    return names
+
+
+def list_images(folder: Path) -> tuple[list[str], list[int], list[str]]:
+    """Paths and labels of all images in class order, and the class names, sorted."""
+    images = load_torchvision().datasets.ImageFolder(folder, allow_empty=True)
+    present = set(images.targets)
+    for label, name in enumerate(images.classes):
+        if label not in present:
+            raise InputError(
+                f"{folder / name}: a class folder with no image; add images or remove the folder"
+            )
+    return [path for path, _ in images.samples], images.targets, images.classes
+
+
+def check_classes(folder: Path, found: int, num_classes: int) -> None:
+    if found != num_classes:
+        raise InputError(
+            f"{folder}: has {found} class folders but model.num_classes is {num_classes}; "
+            f"set model.num_classes to {found}"
+        )
+
+
+def leave_interrupts_to_the_main_process(worker: int) -> None:
+    """Ctrl-C reaches every process of the terminal; workers must live until the main process has saved."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

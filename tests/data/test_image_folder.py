@@ -1,0 +1,253 @@
+"""Image folders: worker processes, reproducibility, conversions, and sentences for what is damaged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dnw_graph.data.image_folder import Images, Unreadable, decode
+from dnw_graph.errors import InputError
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Path:
+    """train/ with 6 and val/ with 2 JPEGs in each of cat, dog and owl, random in size and colour."""
+    random = np.random.default_rng(0)
+    for part, count in (("train", 6), ("val", 2)):
+        for name in ("cat", "dog", "owl"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for number in range(count):
+                height, width = random.integers(30, 60, 2)
+                pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / part / name / f"{number}.JPEG")
+    return tmp_path
+
+
+@pytest.fixture
+def open_folder(open_split, image_folder):
+    def open_folder(**options):
+        options = {"image_size": 16, "num_classes": 3, "workers": 0, **options}
+        return open_split("image_folder", image_folder, **options)
+
+    return open_folder
+
+
+def equal(left, right):
+    return len(left) == len(right) and all(
+        torch.equal(a, b) and torch.equal(x, y) for (a, x), (b, y) in zip(left, right, strict=True)
+    )
+
+
+def test_batches(open_folder, image_folder):
+    train, test = open_folder(), open_folder(train=False)
+    assert (train.num_samples, train.num_batches) == (18, 4)
+    assert (test.num_samples, test.num_batches) == (6, 2)
+    assert train.class_names == ["cat", "dog", "owl"]
+    images, labels = next(train.epoch(0))
+    assert images.shape == (4, 3, 16, 16)
+    assert images.dtype == torch.float32
+    assert images.is_contiguous()
+    assert labels.dtype == torch.int64
+    assert torch.cat([y for _, y in test.epoch(0)]).tolist() == [0, 0, 1, 1, 2, 2]
+    assert train.source == str(image_folder / "train")
+
+
+def test_imagenet_is_such_a_folder(open_split, image_folder):
+    data = open_split("imagenet", image_folder, image_size=16, num_classes=3, workers=0)
+    assert data.num_samples == 18
+
+
+def test_preprocessing_scales_the_published_one(open_folder):
+    description = open_folder(image_size=224, train=False).preprocessing
+    assert description["resize"] == {"shorter_side": 256, "interpolation": "bilinear", "antialias": True}
+    assert description["centre_crop"] == description["size"] == 224
+    assert json.loads(json.dumps(description)) == description
+    assert open_folder(image_size=32).preprocessing["resize"]["shorter_side"] == 37
+
+
+def test_evaluation_resizes_and_cuts_the_centre(open_folder, image_folder):
+    path = image_folder / "val" / "cat" / "0.JPEG"
+    Image.fromarray(np.tile(np.arange(80, dtype=np.uint8)[None, :, None] * 3, (40, 1, 3))).save(
+        path, quality=100
+    )
+    images, _ = next(open_folder(train=False).epoch(0))
+    row = (images[0, 0, 8] * 0.229 + 0.485) * 255
+    # 40 × 80 → 18 × 36, columns 10 … 25: centres at (10.5 … 25.5) · 80/36 − 0.5 of the ramp 3x.
+    expected = ((torch.arange(16) + 10.5) * 80 / 36 - 0.5) * 3
+    assert (row - expected).abs().max() < 3
+
+
+def test_workers_change_nothing(open_folder):
+    assert equal(list(open_folder(workers=2).epoch(1)), list(open_folder(workers=0).epoch(1)))
+
+
+def test_spawned_workers(open_folder, monkeypatch):
+    here = list(open_folder().epoch(0, first_batch=3))
+    loader = torch.utils.data.DataLoader
+
+    def spawning(*args, **options):
+        return loader(*args, multiprocessing_context="spawn", **options)
+
+    monkeypatch.setattr("dnw_graph.data.image_folder.DataLoader", spawning)
+    assert equal(list(open_folder(workers=1).epoch(0, first_batch=3)), here)
+
+
+@pytest.mark.parametrize("first", [0, 2, 4])
+def test_resumed_epoch_has_the_same_bits(open_folder, first):
+    data = open_folder()
+    assert equal(list(data.epoch(3, first_batch=first)), list(data.epoch(3))[first:])
+
+
+def test_ranks_together_see_what_one_process_sees(open_folder):
+    (images, labels), *_ = open_folder(batch_size=8).epoch(0)
+    parts = [next(open_folder(batch_size=4, rank=rank, world_size=2).epoch(0)) for rank in (0, 1)]
+    for rank, (part, part_labels) in enumerate(parts):
+        assert torch.equal(part, images[rank::2])
+        assert torch.equal(part_labels, labels[rank::2])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_global_random_state_is_neither_read_nor_changed(open_folder, workers):
+    data = open_folder(workers=workers)
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = list(data.epoch(0))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert equal(first, list(data.epoch(0)))
+
+
+def test_epochs_and_seeds_differ(image_folder):
+    def image(seed, epoch):
+        files = [str(image_folder / "train" / "cat" / "0.JPEG")]
+        return Images(files, [0], 16, 18, True, seed)[epoch, 0][0].numpy().tobytes()
+
+    assert len({image(seed, epoch) for seed in range(3) for epoch in range(3)}) == 9
+
+
+def test_without_augmentation_images_are_those_of_evaluation(open_folder, image_folder):
+    shutil.rmtree(image_folder / "val")
+    shutil.copytree(image_folder / "train", image_folder / "val")
+    train = {
+        tuple(x.flatten().tolist())
+        for xs, _ in open_folder(augment=False, batch_size=18).epoch(0)
+        for x in xs
+    }
+    test = {tuple(x.flatten().tolist()) for xs, _ in open_folder(train=False).epoch(0) for x in xs}
+    assert train == test
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_grey_and_cmyk_jpegs_become_rgb(open_folder, image_folder, mode):
+    path = image_folder / "val" / "cat" / "0.JPEG"
+    Image.new("RGB", (40, 40), (90, 90, 90)).convert(mode).save(path, quality=100)
+    images, _ = next(open_folder(train=False).epoch(0))
+    assert ((images[0] * torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1) + torch.tensor(
+        [0.485, 0.456, 0.406]).view(3, 1, 1)) * 255 - 90).abs().max() < 3  # fmt: skip
+
+
+def test_alpha_is_dropped_and_small_images_are_enlarged(open_folder, image_folder):
+    path = image_folder / "val" / "cat" / "0.png"
+    Image.new("RGBA", (5, 5), (10, 20, 30, 0)).save(path)
+    images, _ = next(open_folder(train=False).epoch(0))
+    assert images.shape == (4, 3, 16, 16)
+    assert decode(str(path)).getpixel((0, 0)) == (10, 20, 30)
+
+
+def test_sixteen_bit_images_are_refused(image_folder):
+    path = str(image_folder / "deep.png")
+    Image.fromarray(np.full((8, 8), 40000, np.uint16)).save(path)
+    assert isinstance(decode(path), Unreadable)
+    assert "expected at most 8 bits per channel" in decode(path).reason
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda content: content[:-100], "image file is truncated"),
+        (lambda content: content[:100], "Truncated File Read"),
+        (lambda content: b"hello", "not an image that Pillow knows"),
+    ],
+    ids=["cut at the end", "cut in the header", "no image"],
+)
+def test_damaged_image_is_named_by_the_main_process(open_folder, image_folder, workers, damage, reason):
+    path = image_folder / "train" / "dog" / "3.JPEG"
+    path.write_bytes(damage(path.read_bytes()))
+    data = open_folder(workers=workers, batch_size=6)
+    with pytest.raises(
+        InputError, match=f"{path}: cannot be decoded .{reason}.*; replace or remove this file"
+    ) as error:
+        list(data.epoch(0))
+    assert "\n" not in str(error.value)
+
+
+def test_vanished_image(open_folder, image_folder):
+    data = open_folder(train=False)
+    (image_folder / "val" / "owl" / "1.JPEG").unlink()
+    with pytest.raises(
+        InputError, match=r"owl/1.JPEG: cannot be decoded .No such file or directory.; replace"
+    ):
+        list(data.epoch(0))
+
+
+def test_no_directory(open_split):
+    with pytest.raises(InputError, match="no data directory given; name one with train/ and val/"):
+        open_split("image_folder", num_classes=3)
+
+
+def test_missing_directory(open_split, tmp_path):
+    with pytest.raises(InputError, match=f"data.directory: {tmp_path}/typo does not exist"):
+        open_split("image_folder", tmp_path / "typo", num_classes=3)
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_missing_split(open_folder, image_folder, part):
+    shutil.rmtree(image_folder / part)
+    with pytest.raises(InputError, match=f"{image_folder / part}: missing; put one folder per class there"):
+        open_folder()
+
+
+def test_evaluation_needs_no_training_images(open_folder, image_folder):
+    shutil.rmtree(image_folder / "train")
+    assert open_folder(train=False).num_samples == 6
+
+
+def test_unsorted_images(open_folder, image_folder):
+    shutil.rmtree(image_folder / "val")
+    (image_folder / "val").mkdir()
+    with pytest.raises(InputError, match="val: has no class folders; sort the images"):
+        open_folder()
+
+
+def test_class_folder_with_no_image(open_folder, image_folder):
+    folder = image_folder / "train" / "dog"
+    for path in folder.iterdir():
+        path.rename(path.with_suffix(".txt"))
+    with pytest.raises(InputError, match=f"{folder}: a class folder with no image; add images or remove"):
+        open_folder()
+
+
+@pytest.mark.parametrize(("part", "other"), [("train", "val"), ("val", "train")])
+def test_splits_with_other_classes(open_folder, image_folder, part, other):
+    (image_folder / part / "emu").mkdir()
+    message = f"{image_folder / part / 'emu'}: {image_folder / other} has no such class folder"
+    with pytest.raises(InputError, match=message):
+        open_folder()
+
+
+def test_wrong_number_of_classes(open_folder):
+    message = "train: has 3 class folders but model.num_classes is 1000; set model.num_classes to 3"
+    with pytest.raises(InputError, match=message):
+        open_folder(num_classes=1000)
+
+
+def test_fewer_images_than_a_batch(open_folder):
+    with pytest.raises(InputError, match="train: the training set has 18 images, fewer than one batch of 64"):
+        open_folder(batch_size=64)
