@@ -1,0 +1,46 @@
+# The Python that the environment is made with: `make PYTHON=python3.11 test`.
+PYTHON ?= python3
+# More arguments for pip, for example an index with CPU builds of torch; see README.md.
+PIP_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+# One stamp per interpreter, so that another PYTHON never meets an environment that it did not make.
+STAMP := $(VENV)/installed-with-$(subst /,-,$(PYTHON))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint format clean
+
+help: ## Show this list.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Make the environment in .venv (every other target does so when needed).
+
+demo: $(STAMP) ## Train on scikit-learn's digits, evaluate, and say where the results are.
+	$(BIN)/dnw-graph demo
+
+test: lint ## Check style and types, then run the tests.
+	$(BIN)/python -m pytest
+
+test-all: lint ## The same with the slow tests.
+	$(BIN)/python -m pytest -m ''
+
+lint: $(STAMP) ## Check style, format and types.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(STAMP) ## Rewrite the sources in the project's format.
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## Remove the environment, caches and build products; runs/ and data/ stay.
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find dnw_graph tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(STAMP): pyproject.toml $(wildcard constraints/*)
+	@pins="$$($(PYTHON) constraints/check_python.py)" \
+	&& echo "Making $(VENV) with the versions of $$pins." \
+	&& $(PYTHON) -m venv --clear $(VENV) \
+	&& $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) -c "$$pins" -e '.[dev]' \
+	&& touch $@
