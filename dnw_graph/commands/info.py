@@ -7,9 +7,9 @@ import json
 import os
 import platform
 import sys
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import dnw_graph
 from dnw_graph.commands import options
@@ -41,8 +41,8 @@ def collect() -> dict[str, Any]:
         "machine": {"platform": platform.platform(), **_cpu()},
         "cuda": _cuda(),
         "backends": _backends(),
-        "rules": _registered("dnw_graph.wiring", "rules"),
-        "networks": _registered("dnw_graph.models.registry", "networks"),
+        "rules": _rules(),
+        "networks": _networks(),
     }
 
 
@@ -97,23 +97,38 @@ def _cuda() -> dict[str, Any]:
 
 
 def _backends() -> list[dict[str, Any]]:
+    """Name, whether it can run at all, and for each device present why it cannot run there in float32."""
     try:
+        import torch
+
         from dnw_graph.message_passing import backends
     except ModuleNotFoundError as error:
-        return [{"name": "all", "available": False, "reason": _missing(error)}]
-    return [
-        {"name": backend.name, "available": backend.available(), "reason": backend.reason()}
-        for backend in backends()
-    ]
+        return [{"name": "all", "available": False, "reason": _missing(error), "devices": {}}]
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    report = []
+    for backend in backends():
+        reason = backend.reason()
+        refusals = {name: reason or backend.refusal(torch.device(name), torch.float32) for name in devices}
+        report.append(
+            {"name": backend.name, "available": reason is None, "reason": reason, "devices": refusals}
+        )
+    return report
 
 
-def _registered(module: str, function: str) -> list[str] | None:
-    """Names in a registry; None if it cannot be imported for want of a package."""
+def _rules() -> list[str] | None:
+    """Names of the registered rules; None if torch is missing."""
     try:
-        return sorted(getattr(import_module(module), function)())
+        from dnw_graph.wiring import rule_names
     except ModuleNotFoundError as error:
         _missing(error)
         return None
+    return rule_names()
+
+
+def _networks() -> list[str]:
+    from dnw_graph.training.config import Model
+
+    return list(get_args(Model.model_fields["network"].annotation))
 
 
 def _missing(error: ModuleNotFoundError) -> str:
@@ -146,13 +161,17 @@ def show(report: dict[str, Any]) -> None:
     )
     table("machine", [("platform", machine["platform"]), ("cpu", f"{machine['cpu']}: {cores}")])
     table("cuda", _cuda_rows(report["cuda"]))
-    table(
-        "backends",
-        [(each["name"], "available" if each["available"] else each["reason"]) for each in report["backends"]],
-    )
-    for kind in ("rules", "networks"):
-        names = report[kind]
-        table(kind, [("", "unknown without torch")] if names is None else [(name, "") for name in names])
+    table("backends", [row for backend in report["backends"] for row in _backend_rows(backend)])
+    names = {"rules": report["rules"] or ["unknown without torch"], "networks": report["networks"]}
+    table("to name in a configuration", [(kind, ", ".join(each)) for kind, each in names.items()])
+
+
+def _backend_rows(backend: dict[str, Any]) -> list[tuple[str, str]]:
+    if not backend["available"]:
+        return [(backend["name"], f"missing: {backend['reason']}")]
+    usable = [device for device, refusal in backend["devices"].items() if refusal is None]
+    rows = [(backend["name"], f"available on {', '.join(usable) or 'no device'}")]
+    return rows + [("", f"not on {device}: {why}") for device, why in backend["devices"].items() if why]
 
 
 def _cuda_rows(cuda: dict[str, Any]) -> list[tuple[str, str]]:

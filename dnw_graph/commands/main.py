@@ -97,5 +97,6 @@ def _guarded(action: Any) -> int:
 
 
 def _complain(message: str) -> int:
-    print(f"dnw-graph: error: {' '.join(message.split())}", file=sys.stderr)
+    line = " ".join(message.split())
+    print(f"dnw-graph: error: {line if line.endswith(('.', '?')) else line + '.'}", file=sys.stderr)
     return WRONG_INPUT

@@ -67,7 +67,8 @@ def show(value: Any) -> str:
 
 def _keys(section: FieldInfo) -> dict[str, FieldInfo]:
     kind = section.annotation
-    assert isinstance(kind, type) and issubclass(kind, Section)
+    assert isinstance(kind, type)
+    assert issubclass(kind, Section)
     return kind.model_fields
 
 

@@ -67,7 +67,7 @@ class Model(Section):
     )
     width: Positive | None = Field(
         None,
-        description="budget: ceil(width² · edges of the dense 1×1 layers) edges in each stage, exact in the decimals written",
+        description="budget: ceil(width² · edges of the dense 1×1 layers) in each stage, exact as written",
         examples=[0.225],
     )
     edges: Count | None = Field(
@@ -81,7 +81,7 @@ class Model(Section):
     small: bool = Field(False, description="wire the classifier too; mobilenet_v1 only")
     multiplier: Positive | None = Field(
         None,
-        description="channel multiplier of a dense baseline: MobileNetV1 0.25 or 0.5, ShuffleNetV2 0.5 or 1.0",
+        description="channels of a dense baseline: MobileNetV1 ×0.25 or ×0.5, ShuffleNetV2 ×0.5 or ×1.0",
         examples=[0.5],
     )
     image_size: Annotated[int, Field(ge=8)] = Field(
@@ -215,8 +215,8 @@ class Schedule(Section):
                 raise ValueError(
                     "schedule.milestones is missing; the multistep schedule needs epochs, such as [80, 120]"
                 )
-            if any(later <= earlier for earlier, later in zip(self.milestones, self.milestones[1:])):
-                ascending = sorted(set(self.milestones))
+            ascending = sorted(set(self.milestones))
+            if self.milestones != ascending:
                 raise ValueError(f"schedule.milestones {self.milestones} do not ascend; use {ascending}")
         return self
 
@@ -284,10 +284,11 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _combination(self) -> Config:
-        dataset, classes = self.data.dataset, CLASSES.get(self.data.dataset, self.model.num_classes)
+        classes = CLASSES.get(self.data.dataset, self.model.num_classes)
         if self.model.num_classes != classes:
             raise ValueError(
-                f"model.num_classes {self.model.num_classes} does not fit data.dataset {dataset}; use {classes}"
+                f"model.num_classes {self.model.num_classes} does not fit data.dataset {self.data.dataset}; "
+                f"use {classes}"
             )
         if self.schedule.warmup_epochs >= self.training.epochs:
             raise ValueError(
@@ -301,7 +302,7 @@ class Config(Section):
             )
         if self.optimizer.unselected_weight_decay is not None and not self.model.is_wired:
             raise ValueError(
-                f"optimizer.unselected_weight_decay {self.optimizer.unselected_weight_decay:g} has no meaning "
-                f"for the dense network {self.model.network}; leave it out"
+                f"optimizer.unselected_weight_decay {self.optimizer.unselected_weight_decay:g} has no "
+                f"meaning for the dense network {self.model.network}; leave it out"
             )
         return self

@@ -67,7 +67,7 @@ _use_core_schema(_Dumper)
 def parse_yaml(text: str, where: str) -> Any:
     """The value that `text` stands for. Raises InputError naming `where` and the line."""
     try:
-        return yaml.load(text, _Loader)
+        return _Loader(text).get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
