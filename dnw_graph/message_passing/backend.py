@@ -1,0 +1,110 @@
+"""What a message-passing backend is, and the registry of backends."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+from dnw_graph.errors import InputError
+
+
+class Backend(ABC):
+    """Sparse products for one block of selected edges.
+
+    All features are matrices [nodes, D] with D = B·H·W, contiguous; `value` [e] holds one weight
+    per edge, in the order of `pointer` [T + 1] and `source` [e] (see `EdgeIndex`).
+    """
+
+    name: str = ""
+
+    @abstractmethod
+    def reason(self) -> str | None:
+        """Why it cannot be used here, with the fix; None if it can."""
+
+    def available(self) -> bool:
+        """Whether it can be used on this machine."""
+        return self.reason() is None
+
+    def refusal(self, device: torch.device, dtype: torch.dtype) -> str | None:
+        """Why it cannot work on tensors of this kind; None if it can."""
+        return None
+
+    @abstractmethod
+    def aggregate(self, h: Tensor, value: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
+        """z[v] = Σ_e value_e · h[source_e], over the edges e of target v.  [S, D] → [T, D]."""
+
+    @abstractmethod
+    def transposed(self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int) -> Tensor:
+        """d[u] = Σ_e value_e · g[target_e], over the edges e of source u.  [T, D] → [S, D]."""
+
+    @abstractmethod
+    def edge_gradient(self, g: Tensor, h: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
+        """Σ_d g[target_e, d] · h[source_e, d] for each selected edge.  → [e]."""
+
+    def executed_macs(self, num_edges: int, num_targets: int, num_sources: int, columns: int) -> int:
+        """Multiply-accumulates that one call of any of the three products is asked to do."""
+        return num_edges * columns
+
+
+_BACKENDS: dict[str, Backend] = {}
+BackendType = TypeVar("BackendType", bound=type[Backend])
+
+
+def register_backend(backend: BackendType) -> BackendType:
+    """Class decorator: the backend can then be named in a config as `model.backend`."""
+    _BACKENDS[backend.name] = backend()
+    return backend
+
+
+def backends() -> list[Backend]:
+    """All registered backends, in the order of registration."""
+    return list(_BACKENDS.values())
+
+
+def find_backend(name: str) -> Backend:
+    """The backend of that name; InputError if it is unknown or cannot be used here."""
+    backend = _BACKENDS.get(name)
+    if backend is None:
+        raise InputError(f"backend {name!r} is not known; choose auto, {', '.join(_BACKENDS)}")
+    reason = backend.reason()
+    if reason is not None:
+        raise InputError(f"backend {name!r} cannot be used here: {reason}")
+    return backend
+
+
+def usable_backend(name: str, device: torch.device, dtype: torch.dtype) -> Backend:
+    """`find_backend`, refused where it cannot work on tensors of this device and dtype."""
+    backend = find_backend(name)
+    refusal = backend.refusal(device, dtype)
+    if refusal is not None:
+        raise InputError(f"backend {name!r} cannot be used on {device.type} in {dtype}: {refusal}")
+    return backend
+
+
+# Density from which on a dense product was measured faster than torch's CSR on a CPU
+# (benchmarks/message_passing.py).
+_DENSE_FROM = {"cpu": 1 / 8, "cuda": 1 / 20}
+
+
+def choose_backend(device: torch.device, dtype: torch.dtype, num_edges: int, candidates: int) -> str:
+    """What `auto` means for a stage: `csr` for a sparse wiring, `dense` for a fuller one or another dtype."""
+    sparse = num_edges < _DENSE_FROM.get(device.type, 0.0) * candidates
+    return "csr" if sparse and _BACKENDS["csr"].refusal(device, dtype) is None else "dense"
+
+
+Prepared = TypeVar("Prepared")
+_prepared = WeakIdKeyDictionary()
+
+
+def prepared(index: Tensor, purpose: str, build: Callable[[], Prepared]) -> Prepared:
+    """What a backend derives from a wiring, made once: kept as long as its index tensor lives."""
+    kept = _prepared.setdefault(index, {})
+    key = (purpose, index._version)
+    if key not in kept:
+        kept[key] = build()
+    return kept[key]

@@ -1,0 +1,56 @@
+"""Backend `csr`: torch's compressed sparse rows (MKL on a CPU, cuSPARSE on a GPU)."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor
+
+from dnw_graph.message_passing.backend import Backend, prepared, register_backend
+from dnw_graph.message_passing.edge_index import rows_of
+
+
+@register_backend
+class Csr(Backend):
+    """One sparse-dense product per source level."""
+
+    name = "csr"
+
+    def reason(self) -> str | None:
+        if not (torch.backends.mkl.is_available() or torch.cuda.is_available()):
+            return "this torch has no MKL for sparse products on the CPU; install an x86-64 build of torch"
+        return None
+
+    def refusal(self, device: torch.device, dtype: torch.dtype) -> str | None:
+        if device.type == "cpu" and dtype not in (torch.float32, torch.float64):
+            return "MKL's sparse products know float32 and float64; use training.precision float32 or backend dense"
+        return None
+
+    def aggregate(self, h: Tensor, value: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
+        return _csr(pointer, source, value, h.shape[0]) @ h
+
+    def transposed(self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int) -> Tensor:
+        order, by_source, target = prepared(
+            source, "by source", lambda: _by_source(pointer, source, num_sources)
+        )
+        return _csr(by_source, target, value[order], g.shape[0]) @ g
+
+    def edge_gradient(self, g: Tensor, h: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
+        pattern = _csr(pointer, source, g.new_zeros(source.numel()), h.shape[0])
+        return torch.sparse.sampled_addmm(pattern, g, h.t(), beta=0.0).values()
+
+
+def _csr(pointer: Tensor, column: Tensor, value: Tensor, num_columns: int) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(
+            pointer, column, value, size=(pointer.numel() - 1, num_columns), check_invariants=False
+        )
+
+
+def _by_source(pointer: Tensor, source: Tensor, num_sources: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The same edges compressed by source: their order [e], pointer [S + 1], target of each [e]."""
+    order = torch.argsort(source, stable=True)
+    bounds = torch.arange(num_sources + 1, device=source.device)
+    return order, torch.searchsorted(source[order], bounds), rows_of(pointer, source.numel())[order]

@@ -1,0 +1,85 @@
+"""Backend `dgl`: DGL's own kernels on a DGL message-flow graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dnw_graph.dependencies import load_dgl
+from dnw_graph.errors import InputError
+from dnw_graph.message_passing.backend import Backend, prepared, register_backend
+from dnw_graph.message_passing.edge_index import rows_of
+
+
+@register_backend
+class Dgl(Backend):
+    """The meaning of message passing; every other backend is tested against it.
+
+    aggregate      update_all(u_mul_e, sum) on the message-flow graph of the selected edges
+    transposed     the same on its reverse
+    edge_gradient  apply_edges(v_dot_u)
+    """
+
+    name = "dgl"
+
+    def reason(self) -> str | None:
+        try:
+            load_dgl()
+        except InputError as error:
+            return str(error)
+        return None
+
+    def refusal(self, device: torch.device, dtype: torch.dtype) -> str | None:
+        if device.type == "cuda" and not _has_cuda():
+            return "the installed DGL is a CPU build; use backend csr or dense, or a CUDA build of DGL"
+        if device.type == "cpu" and dtype not in (torch.float32, torch.float64):
+            return "DGL's CPU kernels know float32 and float64; use training.precision float32 or backend dense"
+        return None
+
+    def aggregate(self, h: Tensor, value: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
+        flow, _ = _graphs(pointer, source, h.shape[0])
+        return _sum_of_messages(flow, h, value)
+
+    def transposed(self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int) -> Tensor:
+        _, reverse = _graphs(pointer, source, num_sources)
+        return _sum_of_messages(reverse, g, value)
+
+    def edge_gradient(self, g: Tensor, h: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
+        flow, _ = _graphs(pointer, source, h.shape[0])
+        fn = load_dgl().function
+        with flow.local_scope(), torch.no_grad():
+            flow.srcdata["h"], flow.dstdata["g"] = h, g
+            flow.apply_edges(fn.v_dot_u("g", "h", "gradient"))
+            return flow.edata["gradient"].squeeze(-1)
+
+
+def _has_cuda() -> bool:
+    dgl: Any = load_dgl()
+    try:
+        dgl.graph(([0], [0])).to("cuda")
+    except (RuntimeError, dgl.DGLError):
+        return False
+    return True
+
+
+def _graphs(pointer: Tensor, source: Tensor, num_sources: int) -> tuple[Any, Any]:
+    """The message-flow graph of the edges and its reverse, made once per wiring."""
+
+    def build() -> tuple[Any, Any]:
+        dgl: Any = load_dgl()
+        target, num_targets = rows_of(pointer, source.numel()), pointer.numel() - 1
+        flow = dgl.create_block((source, target), num_src_nodes=num_sources, num_dst_nodes=num_targets)
+        reverse = dgl.create_block((target, source), num_src_nodes=num_targets, num_dst_nodes=num_sources)
+        return flow, reverse
+
+    return prepared(source, f"flow {num_sources}", build)
+
+
+def _sum_of_messages(flow: Any, h: Tensor, value: Tensor) -> Tensor:
+    fn = load_dgl().function
+    with flow.local_scope(), torch.no_grad():
+        flow.srcdata["h"], flow.edata["value"] = h, value.unsqueeze(-1)
+        flow.update_all(fn.u_mul_e("h", "value", "message"), fn.sum("message", "z"))
+        return flow.dstdata["z"]

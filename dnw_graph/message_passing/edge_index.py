@@ -1,0 +1,45 @@
+"""Index tensors of the selected edges that leave one source level."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class EdgeIndex:
+    """Selected edges of a block, compressed by target (CSR).
+
+    pointer   [T + 1] int64: edges of target row v are pointer[v] .. pointer[v + 1]
+    source    [e] int64: source column of each edge, ascending within a target
+    position  [e] int64: place of each edge's weight in the block, row-major
+    """
+
+    pointer: Tensor
+    source: Tensor
+    position: Tensor
+    num_sources: int
+
+    @property
+    def num_targets(self) -> int:
+        return self.pointer.numel() - 1
+
+    @property
+    def num_edges(self) -> int:
+        return self.source.numel()
+
+    @staticmethod
+    def of_positions(position: Tensor, num_targets: int, num_sources: int) -> EdgeIndex:
+        """Ascending row-major positions [e] int64 in a [num_targets, num_sources] block."""
+        row = position // num_sources
+        bounds = torch.arange(num_targets + 1, device=position.device)
+        pointer = torch.searchsorted(row, bounds)
+        return EdgeIndex(pointer, position - row * num_sources, position, num_sources)
+
+
+def rows_of(pointer: Tensor, num_edges: int) -> Tensor:
+    """Target row of every edge [e] int64, from a CSR pointer [T + 1]."""
+    rows = torch.arange(pointer.numel() - 1, device=pointer.device)
+    return torch.repeat_interleave(rows, pointer.diff(), output_size=num_edges)

@@ -1,0 +1,51 @@
+"""The wired body: node operations and message passing, level by level."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from dnw_graph.graph.layout import Layout
+from dnw_graph.models.node_operation import NodeOperation
+from dnw_graph.models.stage import WiredStage
+
+
+class WiredBody(nn.Module):
+    """States of the stem's channels → states of the last level, node-major.
+
+    operations[l]  the node operation of sending level l
+    stages[s]      candidate weights and wiring of stage s
+    """
+
+    def __init__(self, layout: Layout, stages: list[WiredStage], norm: Literal["batch", "instance"]) -> None:
+        super().__init__()
+        self.layout = layout
+        self.norm = norm
+        self.operations = nn.ModuleList(
+            NodeOperation(level.size, level.stride, norm) for level in layout.levels if level.sends
+        )
+        self.stages = nn.ModuleList(stages)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """[C0, B, h, w] contiguous → [C_last, B, h', w']."""
+        for stage in self.stages:
+            z = self._run(stage, z)  # type: ignore[arg-type]
+        return z
+
+    def _run(self, wired: WiredStage, z: Tensor) -> Tensor:
+        stage = wired.stage
+        later: Tensor | None = None
+        last = len(stage.blocks) - 1
+        parts = zip(wired.indices(), wired.block_weights(), strict=True)
+        for position, (level, (index, weight)) in enumerate(zip(stage.levels, parts, strict=False)):
+            if later is not None:
+                # The first rows have heard from all their sources; the others go on listening.
+                z, later = later.split([level.size, later.shape[0] - level.size])
+            h = self.operations[level.index](z)
+            base = later if later is not None and later.shape[0] else None
+            if position == last and self.layout.carry and stage is self.layout.stages[-1]:
+                base = z[-self.layout.carry :]
+            later = wired.send(index, weight, h, base)
+        assert later is not None
+        return later

@@ -1,0 +1,75 @@
+"""The MobileNetV1-like wired network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dnw_graph.errors import InputError
+from dnw_graph.graph.budget import check_budget, edges_for_density, stage_budget
+from dnw_graph.graph.layout import chain_of_stages
+from dnw_graph.models.body import WiredBody
+from dnw_graph.models.heads import LinearHead, WiredClassifier
+from dnw_graph.models.network import WiredNetwork
+from dnw_graph.models.stage import WiredStage
+from dnw_graph.models.stems import ConvStem
+from dnw_graph.wiring import make_rule
+
+# Input nodes, nodes per level, stride, levels: the published network's five stages.
+PUBLISHED_BLOCKS = ((32, 64, 1, 1), (64, 128, 2, 2), (128, 256, 2, 2), (256, 512, 2, 6), (512, 1024, 2, 2))
+
+# Up to this side the stem keeps the resolution (32-pixel data sets).
+SMALL_IMAGE = 64
+
+
+def mobilenet_v1(
+    *,
+    rule: str,
+    num_classes: int,
+    image_size: int,
+    width: float | None = None,
+    density: float | None = None,
+    small: bool = False,
+    blocks: Sequence[tuple[int, int, int, int]] = PUBLISHED_BLOCKS,
+    seed: int = 0,
+    backend: str = "auto",
+) -> WiredNetwork:
+    """Stem 3×3 → five wired stages → batch norm, ReLU, pool, classifier.
+
+    width    k = ceil(width² · edges of the dense 1×1 convolutions) per stage (or `density`, a
+             fraction of the candidates)
+    small    the classifier is a wiring too, with ceil(width · channels · classes) edges
+
+    Source: Wortsman, Farhadi, Rastegari 2019, section 4.2.
+    """
+    layout = chain_of_stages(blocks)
+    maker = make_rule(rule)
+    stages = [
+        WiredStage(
+            stage,
+            maker,
+            stage_budget(stage, width=width, density=density),
+            name=f"stage_{stage.index}",
+            seed=seed,
+            backend=backend,
+        )
+        for stage in layout.stages
+    ]
+    channels = layout.levels[-1].size
+    head: LinearHead | WiredClassifier = LinearHead(channels, num_classes)
+    if small:
+        bipartite = chain_of_stages([(channels, num_classes, 1, 1)])
+        share = width if width is not None else density
+        if share is None:
+            raise InputError("a Small classifier needs model.width or model.density for its budget")
+        k = edges_for_density(share, channels * num_classes)
+        check_budget(k, channels * num_classes, f"model.small with {share}", "the classifier")
+        wiring = WiredStage(bipartite.stages[0], maker, k, name="head", seed=seed, backend=backend)
+        head = WiredClassifier(bipartite, wiring)
+    return WiredNetwork(
+        network="mobilenet_v1",
+        rule_name=rule,
+        stem=ConvStem(layout.levels[0].size, stride=1 if image_size <= SMALL_IMAGE else 2),
+        body=WiredBody(layout, stages, norm="batch"),
+        head=head,
+        image_size=image_size,
+    )

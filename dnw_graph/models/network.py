@@ -1,0 +1,131 @@
+"""A wired network: stem, body of message passing, head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dnw_graph.graph.channel_graph import channel_graph
+from dnw_graph.graph.layout import Layout
+from dnw_graph.graph.status import Flags
+from dnw_graph.models.body import WiredBody
+from dnw_graph.models.heads import WiredClassifier
+from dnw_graph.models.stage import WiredStage
+
+if TYPE_CHECKING:
+    import dgl
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The edges that could exist in one stage; position i of each field is candidate id i.
+
+    source, target  [E] int64, global node numbers, on the CPU
+    parameter       [E] float: the weights, the very parameter that is trained
+    """
+
+    source: Tensor
+    target: Tensor
+    parameter: nn.Parameter
+
+
+class WiredNetwork(nn.Module):
+    """Images [B, 3, S, S] → logits [B, classes].
+
+    stem  [B, 3, S, S] → [B, C0, h, w];  head  [B, C_last, h, w] → logits
+    """
+
+    def __init__(
+        self, *, network: str, rule_name: str, stem: nn.Module, body: WiredBody, head: nn.Module, image_size: int
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.rule_name = rule_name
+        self.image_size = image_size
+        self.stem = stem
+        self.body = body
+        self.head = head
+        self.metadata: dict[str, Any] = {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        z = self.body(self.stem(images).transpose(0, 1).contiguous())
+        return self.head(z.transpose(0, 1))
+
+    # Structure
+
+    @property
+    def layout(self) -> Layout:
+        return self.body.layout
+
+    @property
+    def num_stages(self) -> int:
+        """Stages of the body; a Small head is a wiring of its own, `head.classifier`."""
+        return len(self.layout.stages)
+
+    @property
+    def num_classes(self) -> int:
+        return int(self.head.num_classes)  # type: ignore[arg-type]
+
+    @property
+    def stem_side(self) -> int:
+        """Side of the stem's maps for the configured image size, in pixels."""
+        return int(self.stem.side(self.image_size))  # type: ignore[operator]
+
+    def wired_stages(self) -> Iterator[tuple[str, WiredStage]]:
+        """(name, stage) of the body's stages and, in Small networks, of the head."""
+        for stage in self.body.stages:
+            assert isinstance(stage, WiredStage)
+            yield stage.name, stage
+        if isinstance(self.head, WiredClassifier):
+            yield self.head.wiring.name, self.head.wiring
+
+    def candidates(self, stage: int) -> Candidates:
+        """All candidate edges of one stage of the body."""
+        wired = self.body.stages[stage]
+        assert isinstance(wired, WiredStage)
+        source, target = wired.stage.ends(np.arange(wired.stage.num_candidates))
+        return Candidates(torch.from_numpy(source), torch.from_numpy(target), wired.weight)
+
+    # Wiring
+
+    def rewire(self, step: int = 0) -> int:
+        """Let the rule select every stage's wiring anew; returns how many edges entered."""
+        return sum(stage.rewire(step) for _, stage in self.wired_stages())
+
+    def wirings(self) -> dict[str, Tensor]:
+        """Selected candidate ids per stage, each [k] int64, ascending."""
+        return {name: stage.selected for name, stage in self.wired_stages()}
+
+    def check_finite(self) -> None:
+        """Raise FloatingPointError naming the parameter if a selection met NaN. Waits for the device."""
+        for _, stage in self.wired_stages():
+            stage.check_finite()
+
+    def outputs_read(self) -> Flags | None:
+        """Which nodes of the last level the classifier reads [C_last] bool; None: all of them."""
+        return self.head.reads() if isinstance(self.head, WiredClassifier) else None
+
+    def set_backend(self, name: str) -> None:
+        """Message passing by this backend from now on, `auto` for the fastest usable one.
+
+        Raises InputError if it is unknown or cannot be used here.
+        """
+        from dnw_graph.message_passing import find_backend
+
+        if name != "auto":
+            find_backend(name)
+        for _, stage in self.wired_stages():
+            stage.backend = name
+
+    def graph(self) -> dgl.DGLGraph:
+        """The current wiring of the body as one acyclic DGL graph; its data is described at `channel_graph`."""
+        stages = [self.body.stages[index] for index in range(self.num_stages)]
+        with torch.no_grad():
+            weights = [stage.rule.effective(stage.weight)[stage.selected] for stage in stages]  # type: ignore
+        selected = [stage.selected for stage in stages]
+        return channel_graph(self.layout, selected, weights, self.stem_side, self.outputs_read())  # type: ignore

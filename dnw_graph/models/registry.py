@@ -1,0 +1,55 @@
+"""Networks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from dnw_graph.models.dense_baselines import mobilenet_v1 as mobilenet_v1_dense
+from dnw_graph.models.dense_baselines import shufflenet_v2
+from dnw_graph.models.mobilenet_v1 import mobilenet_v1
+from dnw_graph.models.network import WiredNetwork
+from dnw_graph.models.tiny_static import tiny_static
+from dnw_graph.training.config import Config
+
+WIRED: dict[str, Callable[..., WiredNetwork]] = {"mobilenet_v1": mobilenet_v1, "tiny_static": tiny_static}
+DENSE: dict[str, Callable[..., nn.Module]] = {
+    "mobilenet_v1_dense": mobilenet_v1_dense,
+    "shufflenet_v2": shufflenet_v2,
+}
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """The network that a config describes, with fresh weights and its first wiring.
+
+    Weights and wiring follow from `training.seed` alone.
+    Raises InputError for an unknown rule or backend, or an impossible budget.
+    """
+    model = cfg.model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(cfg.training.seed)
+        if model.network in DENSE:
+            return DENSE[model.network](model.multiplier, model.num_classes, model.image_size)
+        options: dict[str, Any] = {"width": model.width, "density": model.density}
+        options |= {"small": model.small} if model.network == "mobilenet_v1" else {"edges": model.edges}
+        return WIRED[model.network](
+            rule=model.rule,
+            num_classes=model.num_classes,
+            image_size=model.image_size,
+            seed=cfg.training.seed,
+            backend=model.backend,
+            **options,
+        )
+
+
+def network_names() -> list[str]:
+    """Names that `model.network` may take."""
+    return sorted([*WIRED, *DENSE])
+
+
+def is_wired(model: nn.Module) -> bool:
+    """Whether the network is a channel graph (and not a dense baseline)."""
+    return isinstance(model, WiredNetwork)

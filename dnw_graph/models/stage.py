@@ -1,0 +1,180 @@
+"""One stage of wiring: candidate weights, the selected edges, and their message passing."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dnw_graph.errors import InputError
+from dnw_graph.graph.layout import Stage
+from dnw_graph.message_passing import EdgeIndex, choose_backend, find_backend, message_passing
+from dnw_graph.wiring import Rule, StageView
+
+
+class WiredStage(nn.Module):
+    """Candidate weights of a stage and the wiring that its rule selects from them.
+
+    weight    [candidates] float, the stage's one parameter
+    selected  [<= budget] int64 buffer, ascending: ids of the edges that run
+
+    The index tensors that message passing needs follow from `selected` and are rebuilt when it
+    changes; a forward pass never rewires.
+    """
+
+    weight: nn.Parameter
+    selected: Tensor
+
+    def __init__(self, stage: Stage, rule: Rule, budget: int, *, name: str, seed: int, backend: str = "auto") -> None:
+        super().__init__()
+        if backend != "auto":
+            find_backend(backend)
+        self.stage = stage
+        self.rule = rule
+        self.budget = budget
+        self.name = name
+        self.seed = seed
+        self.backend = backend
+        self.weight = nn.Parameter(torch.empty(stage.num_candidates))
+        self.register_buffer("selected", torch.empty(0, dtype=torch.int64))
+        self.register_buffer("saw_nan", torch.zeros((), dtype=torch.bool), persistent=False)
+        self._indices: list[EdgeIndex] = []
+        self._indexed: tuple[int, int] = (0, -1)
+        self.reset_parameters()
+        self.rewire()
+
+    def reset_parameters(self) -> None:
+        """Uniform in ±1/sqrt(sources of the stage), torch's usual range for a 1×1 convolution."""
+        sources = sum(block.num_sources for block in self.stage.blocks)
+        generator = torch.Generator().manual_seed(self._stream("weight"))
+        with torch.no_grad():
+            self.weight.uniform_(-(sources**-0.5), sources**-0.5, generator=generator)
+
+    def _stream(self, purpose: str) -> int:
+        """A seed of its own for each purpose, so that no draw depends on another."""
+        return zlib.crc32(f"{self.seed}/{self.name}/{purpose}".encode())
+
+    # The wiring
+
+    def view(self, step: int = 0) -> StageView:
+        """What the rule sees now."""
+        return StageView(
+            name=self.name,
+            stage=self.stage,
+            weight=self.weight.detach(),
+            k=self.budget,
+            current=self.selected,
+            gradient=self.weight.grad,
+            step=step,
+            generator=torch.Generator().manual_seed(self._stream(f"rule/{step}")),
+        )
+
+    @torch.no_grad()
+    def rewire(self, step: int = 0) -> int:
+        """Let the rule select the wiring anew. Returns the number of edges that entered.
+
+        A rule that does not rewire is asked only while there is no wiring. On a CPU a NaN weight
+        raises FloatingPointError at once; elsewhere `check_finite` reports it.
+        """
+        if not self.rule.rewires and self.selected.numel():
+            return 0
+        self.saw_nan |= self.weight.isnan().any()
+        if self.weight.device.type == "cpu":
+            self.check_finite()
+        view = self.view(step)
+        chosen = self._checked(self.rule.choose(view))
+        entered = self._entered(chosen)
+        if entered or chosen.numel() != self.selected.numel():
+            self.select(chosen)
+        self.rule.after_step(view)
+        return entered
+
+    @torch.no_grad()
+    def select(self, ids: Tensor) -> None:
+        """Make `ids` [k] int64 (ascending, each once) the wiring."""
+        self.selected = ids.to(self.weight.device)
+
+    def check_finite(self) -> None:
+        """Raise FloatingPointError if a selection met NaN since the last check. Waits for the device."""
+        if bool(self.saw_nan):
+            raise FloatingPointError(f"parameter {self.name}.weight holds NaN; lower optimizer.lr or add warm-up")
+
+    def _checked(self, ids: Tensor) -> Tensor:
+        """What a rule returned, as ascending ids; InputError if it is no wiring within the budget."""
+        rule = type(self.rule).__name__
+        if ids.dim() != 1 or ids.dtype != torch.int64:
+            raise InputError(f"rule {rule} returned {ids.dtype} {list(ids.shape)} for {self.name}; int64 ids [k] wanted")
+        if ids.numel() > self.budget:
+            raise InputError(f"rule {rule} selected {ids.numel()} edges of {self.name}, whose budget is {self.budget}")
+        if ids.numel() > 1 and not bool((ids.diff() > 0).all()):
+            ids = ids.sort().values
+            if not bool((ids.diff() > 0).all()):
+                raise InputError(f"rule {rule} selected an edge of {self.name} twice; return each id once")
+        if ids.numel() and not (int(ids[0]) >= 0 and int(ids[-1]) < self.stage.num_candidates):
+            last = self.stage.num_candidates - 1
+            raise InputError(f"rule {rule} selected id {int(ids[-1])} of {self.name}; ids run from 0 to {last}")
+        return ids
+
+    def _entered(self, ids: Tensor) -> int:
+        present = torch.zeros(self.stage.num_candidates, dtype=torch.bool, device=ids.device)
+        present[self.selected.to(ids.device)] = True
+        return int(ids.numel() - present[ids].sum())
+
+    # Message passing
+
+    def resolved_backend(self) -> str:
+        """The backend that `auto` means for this stage, or the one that was asked for."""
+        if self.backend != "auto":
+            return self.backend
+        dtype = torch.float32 if self.weight.dtype not in (torch.float32, torch.float64) else self.weight.dtype
+        return choose_backend(self.weight.device, dtype, self.budget, self.stage.num_candidates)
+
+    def indices(self) -> list[EdgeIndex]:
+        """Index tensors of each block's selected edges, in block order."""
+        version = (id(self.selected), self.selected._version)
+        if version != self._indexed:
+            self._indices = self._build_indices()
+            self._indexed = version
+        return self._indices
+
+    def _build_indices(self) -> list[EdgeIndex]:
+        bounds = torch.tensor([block.end for block in self.stage.blocks[:-1]], device=self.selected.device)
+        cuts = torch.searchsorted(self.selected, bounds).cpu()
+        return [
+            EdgeIndex.of_positions(ids - block.offset, block.num_targets, block.num_sources)
+            for block, ids in zip(self.stage.blocks, torch.tensor_split(self.selected, cuts), strict=True)
+        ]
+
+    def block_weights(self) -> list[Tensor]:
+        """The values messages are multiplied by, one vector [T·S] per block; differentiable."""
+        return list(torch.split(self.rule.effective(self.weight), [block.size for block in self.stage.blocks]))
+
+    def send(self, index: EdgeIndex, weight: Tensor, h: Tensor, base: Tensor | None) -> Tensor:
+        """z_v = base_v + Σ w_uv · h_u over the selected edges of one block.
+
+        h [sources, B, H, W] → [targets, B, H, W]; weight as given by `block_weights`.
+        """
+        return message_passing(
+            h,
+            weight.to(h.dtype),
+            index.pointer,
+            index.source,
+            index.position,
+            None if base is None else base.to(h.dtype),
+            self.rule.reach,
+            self.resolved_backend(),
+        )
+
+    # State
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        # Wirings differ in size from file to file; a buffer is otherwise refused for its shape.
+        ids = state_dict.get(prefix + "selected")
+        if isinstance(ids, Tensor):
+            self.selected = ids.new_empty(ids.shape).to(self.weight.device)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def extra_repr(self) -> str:
+        return f"{self.name}, edges={self.selected.numel()}/{self.stage.num_candidates}, backend={self.backend}"

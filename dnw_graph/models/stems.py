@@ -1,0 +1,46 @@
+"""Stems: ordinary torch layers that give the wired body its first channels."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvStem(nn.Module):
+    """One 3×3 convolution without bias; no norm follows, the first node operation has one.
+
+    [B, 3, S, S] → [B, channels, ceil(S/stride), ceil(S/stride)]
+    """
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.conv = nn.Conv2d(3, channels, 3, stride=stride, padding=1, bias=False)
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.conv(images)
+
+    def side(self, image_size: int) -> int:
+        """Side of the maps it gives, in pixels."""
+        return -(-image_size // self.stride)
+
+
+class TinyStem(nn.Module):
+    """Two strided convolutions and a 1×1, with norms: [B, 3, S, S] → [B, channels, S/4, S/4]."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, hidden, 3, stride=2, padding=1)
+        self.conv_norm = nn.BatchNorm2d(hidden)
+        self.depthwise = nn.Conv2d(hidden, hidden, 3, stride=2, padding=1, groups=hidden)
+        self.pointwise = nn.Conv2d(hidden, channels, 1)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = F.relu(self.conv_norm(self.conv(images)))
+        return self.norm(self.pointwise(self.depthwise(x)))
+
+    def side(self, image_size: int) -> int:
+        """Side of the maps it gives, in pixels."""
+        return -(-(-(-image_size // 2)) // 2)
