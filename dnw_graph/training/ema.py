@@ -1,0 +1,47 @@
+"""Exponential moving average of the weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+
+class AveragedWeights:
+    """θ̄ ← decay · θ̄ + (1 − decay) · θ after each step; the first step copies.
+
+    Only parameters are averaged. Running statistics are the trained model's. The wiring is chosen by the rule from
+    the averaged candidate weights, whenever `model` is asked for.
+    """
+
+    def __init__(self, model: Any, decay: float) -> None:
+        self._network = copy.deepcopy(model).requires_grad_(False)
+        self._average = get_ema_multi_avg_fn(decay)
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self, model: Any) -> None:
+        """Take in the weights that an optimiser step just left."""
+        averaged, weights = list(self._network.parameters()), list(model.parameters())
+        if self.steps == 0:
+            torch._foreach_copy_(averaged, weights)
+        else:
+            self._average(averaged, weights, self.steps)
+        self.steps += 1
+
+    def model(self, trained: Any, step: int) -> Any:
+        """The averaged network: running statistics of the trained one, its own wiring; to evaluate or save."""
+        averaged = dict(self._network.named_parameters())
+        self._network.load_state_dict({**trained.state_dict(), **averaged})
+        if hasattr(trained, "rewire"):
+            self._network.rewire(step)
+        return self._network
+
+    def load_state(self, tensors: Mapping[str, Tensor], steps: int) -> None:
+        """Take back what `model(...).state_dict()` gave, averaged over `steps` steps."""
+        self._network.load_state_dict(tensors)
+        self.steps = steps

@@ -1,0 +1,197 @@
+"""What one training step changes: model, wiring, optimiser, averaged weights, sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dnw_graph.errors import InputError
+from dnw_graph.models import is_wired
+from dnw_graph.models.registry import build_model
+from dnw_graph.training.checkpoint import read_tensors
+from dnw_graph.training.decay import decay_selected, parameter_groups
+from dnw_graph.training.distributed import World
+from dnw_graph.training.ema import AveragedWeights
+from dnw_graph.training.metrics import Tally
+from dnw_graph.training.random_state import seed_all
+from dnw_graph.training.schema import Config
+from dnw_graph.training.weights import load_weights
+
+PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_MOMENTUM = "momentum_buffer"
+
+
+class Learner:
+    """A model in training.
+
+    model    the network itself; `parallel` is what the loss runs through (the same, or DDP around it)
+    window   sums since the last record;  epoch  sums of the epoch up to the last record
+    swaps    edges that entered the wiring since the last record; a number, or a tensor that waits on the device
+    """
+
+    def __init__(self, cfg: Config, world: World) -> None:
+        self.cfg, self.world = cfg, world
+        check_precision(cfg.training.precision, world.device)
+        seed_all(cfg.training.seed)
+        self.model: Any = build_model(cfg).to(world.device)
+        self.wired = is_wired(self.model)
+        if cfg.training.sync_norm and world.size > 1:
+            synchronise_norm(self.model)
+        seed_all(cfg.training.seed + world.rank)
+        self.average = (
+            None if cfg.training.ema_decay is None else AveragedWeights(self.model, cfg.training.ema_decay)
+        )
+        self.parallel = self.model
+        if world.size > 1:
+            # Running statistics are per rank; World.share_statistics makes rank 0's count before evaluation.
+            self.parallel = nn.parallel.DistributedDataParallel(self.model, broadcast_buffers=False)
+        options = cfg.optimizer
+        self.optimizer = torch.optim.SGD(
+            parameter_groups(self.model, options),
+            lr=options.lr,
+            momentum=options.momentum,
+            nesterov=options.nesterov,
+        )
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=cfg.training.precision == "fp16")
+        self.window, self.epoch = Tally(world.device), Tally(world.device)
+        self.swaps: Any = 0
+
+    def step(self, step: int, parts: Iterable[tuple[Tensor, Tensor]], lr: float) -> None:
+        """Optimiser step number `step` (from 0) on one batch, given in `training.accumulate` equal parts.
+
+        parts  (images float32 [B, 3, S, S], labels int64 [B]) of this rank
+        Raises FloatingPointError when the selection meets a weight that is not a number.
+        """
+        options, device = self.cfg.training, self.world.device
+        self.optimizer.zero_grad(set_to_none=True)
+        for number, (images, labels) in enumerate(parts, start=1):
+            images = images.to(device, non_blocking=True)
+            labels = labels.to(device, non_blocking=True)
+            last = number == options.accumulate
+            with nullcontext() if last or self.world.size == 1 else self.parallel.no_sync():
+                with self.autocast():
+                    logits = self.parallel(images)
+                losses = F.cross_entropy(
+                    logits.float(), labels, label_smoothing=options.label_smoothing, reduction="none"
+                )
+                self.scaler.scale(losses.mean() / options.accumulate).backward()
+            self.window.add(losses, logits, labels)
+        self.scaler.unscale_(self.optimizer)
+        decay_selected(self.model, self.cfg.optimizer)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.wired:
+            self.swaps = self.swaps + self.model.rewire(step + 1)
+        if self.average is not None:
+            self.average.update(self.model)
+
+    def autocast(self) -> Any:
+        """The number format of the forward pass, as a context."""
+        return autocast(self.cfg.training.precision, self.world.device)
+
+    def evaluated(self, step: int) -> nn.Module:
+        """The network that scores count for: the averaged one if there is one."""
+        return self.model if self.average is None else self.average.model(self.model, step)
+
+    def check_finite(self, step: int) -> None:
+        """Raise InputError unless sums, weights and running statistics are finite. A collective; waits for the device."""
+        problem = None
+        if not bool(torch.isfinite(self.world.total(self.window.sums)).all()):
+            problem = "the training loss is not finite"
+        elif name := first_not_finite(self.model.state_dict()):
+            problem = f"{name} is not finite"
+        elif self.wired:
+            try:
+                self.model.check_finite()
+            except FloatingPointError as error:
+                problem = str(error)
+        if problem:
+            raise diverged(step, problem, self.cfg)
+
+    def tensors(self, step: int) -> dict[str, dict[str, Tensor]]:
+        """Everything that a checkpoint stores as tensors, by file."""
+        momentum = {
+            f"{_MOMENTUM}.{name}": self.optimizer.state[parameter][_MOMENTUM]
+            for name, parameter in self.model.named_parameters()
+            if self.optimizer.state[parameter].get(_MOMENTUM) is not None
+        }
+        groups = {"model": dict(self.model.state_dict()), "optimizer": momentum}
+        return groups if self.average is None else groups | {"ema": dict(self.evaluated(step).state_dict())}
+
+    def scalars(self) -> dict[str, Any]:
+        """Everything else that is the same on all ranks, JSON-able."""
+        steps = 0 if self.average is None else self.average.steps
+        return {"scaler": self.scaler.state_dict(), "averaged_steps": steps, "swaps": int(self.swaps)}
+
+    def sums(self) -> dict[str, Any]:
+        """What differs between ranks, JSON-able."""
+        return {"window": self.window.state(), "epoch": self.epoch.state()}
+
+    def load(self, directory: Path, state: Mapping[str, Any]) -> None:
+        """Take everything back from a checkpoint. Raises InputError if it does not fit this network."""
+        load_weights(self.model, read_tensors(directory, "model", state), directory / "model.safetensors")
+        if self.average is not None:
+            self.average.load_state(read_tensors(directory, "ema", state), state["learner"]["averaged_steps"])
+        momentum = read_tensors(directory, "optimizer", state)
+        for name, parameter in self.model.named_parameters():
+            value = momentum.get(f"{_MOMENTUM}.{name}")
+            if value is not None:
+                if value.shape != parameter.shape:
+                    raise InputError(
+                        f"{directory / 'optimizer.safetensors'}: momentum of {name} has shape {list(value.shape)} "
+                        f"instead of {list(parameter.shape)}; this checkpoint belongs to another network."
+                    )
+                self.optimizer.state[parameter][_MOMENTUM] = value.to(parameter.device)
+        self.scaler.load_state_dict(state["learner"]["scaler"])
+        self.swaps = state["learner"]["swaps"]
+        mine = state["ranks"][self.world.rank]
+        self.window.load_state(mine["window"])
+        self.epoch.load_state(mine["epoch"])
+
+
+def autocast(precision: str, device: torch.device) -> Any:
+    """training.precision on a device, as a context for forward passes."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=PRECISIONS[precision])
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raise InputError for a number format that the device cannot train in."""
+    if precision == "fp16" and device.type != "cuda":
+        raise InputError(
+            f"training.precision fp16 needs a CUDA device, and this run is on {device.type}; use float32 or bf16."
+        )
+
+
+def synchronise_norm(model: nn.Module) -> None:
+    """Take batch statistics over all ranks. Raises InputError for networks that cannot."""
+    if not hasattr(model, "synchronise_norm"):
+        raise InputError(
+            f"training.sync_norm true: {type(model).__name__} has no synchronised batch norm for several processes; "
+            "set it to false (batch statistics per process)."
+        )
+    model.synchronise_norm(torch.distributed.group.WORLD)
+
+
+def diverged(step: int, problem: str, cfg: Config) -> InputError:
+    """The error of a run whose numbers left the finite range."""
+    return InputError(
+        f"training stopped at step {step}: {problem}; lower optimizer.lr (now {cfg.optimizer.lr:g}) or lengthen "
+        f"schedule.warmup_epochs (now {cfg.schedule.warmup_epochs:g}); the last checkpoint is untouched."
+    )
+
+
+def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Name of the first tensor with a value out of range. Waits for the device once."""
+    floats = {name: value for name, value in tensors.items() if value.is_floating_point()}
+    flags = torch.stack([torch.isfinite(value).all() for value in floats.values()])
+    return next((name for name, fine in zip(floats, flags.tolist(), strict=True) if not fine), None)

@@ -1,0 +1,147 @@
+"""Training, from the first step to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import torch
+
+from dnw_graph.data import Batches, open_data
+from dnw_graph.errors import InputError
+from dnw_graph.training.distributed import World, join
+from dnw_graph.training.evaluate import Stopped
+from dnw_graph.training.learner import Learner
+from dnw_graph.training.log import Journal
+from dnw_graph.training.plugins import load_plugins
+from dnw_graph.training.progress import Display
+from dnw_graph.training.restore import restore_session
+from dnw_graph.training.run_directory import RunDirectory
+from dnw_graph.training.schema import Config
+from dnw_graph.training.session import Position, Session, Summary
+from dnw_graph.training.stop import StopRequest
+
+
+def train(
+    cfg: Config,
+    run_dir: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    resume: str | None = None,
+    plugin: str | Path | Sequence[str | Path] = (),
+) -> Summary:
+    """Train the network of a configuration and leave everything in `run_dir`.
+
+    data_dir  where the images are, instead of data.directory
+    resume    None: a new run; "auto": go on from the last checkpoint, if any; or a checkpoint of this run
+    plugin    files with rules of the user's own; they are executed
+    Started by torchrun, all processes call this and share each batch. Ctrl-C ends it after the step in progress
+    with a checkpoint; the summary says so. Raises InputError for what a user can mend.
+    """
+    with open_session(cfg, Path(run_dir), data_dir, resume, plugin) as session:
+        while not session.finished:
+            for parts in session.batches():
+                session.step(parts)
+                if session.due(cfg.logging.every_steps):
+                    session.record_step()
+                if session.due(cfg.checkpoint.every_steps):
+                    session.save()
+                if session.stop_requested():
+                    return session.interrupt()
+            try:
+                scores = session.evaluate()
+            except Stopped:
+                return session.interrupt()
+            session.finish_epoch(scores)
+        return session.summary()
+
+
+@contextmanager
+def open_session(
+    cfg: Config,
+    run_dir: Path,
+    data_dir: str | Path | None,
+    resume: str | None,
+    plugin: str | Path | Sequence[str | Path],
+) -> Iterator[Session]:
+    """Check everything, then begin the run or go back to where its checkpoint stands."""
+    if data_dir is not None:
+        cfg = cfg.model_copy(update={"data": cfg.data.model_copy(update={"directory": str(data_dir)})})
+    plugins = load_plugins([plugin] if isinstance(plugin, (str, Path)) else plugin)
+    if cfg.training.threads is not None:
+        torch.set_num_threads(cfg.training.threads)
+    with join(cfg.training.device) as world:
+        run = RunDirectory(run_dir)
+        found = world.decide(lambda: run.check(cfg, resume, plugins))
+        train_data, test_data = open_splits(cfg, world)
+        learner, position, journal_end = Learner(cfg, world), Position(), 0
+        if found is not None:
+            position, journal_end = restore_session(Path(found), learner)
+        world.decide(lambda: run.begin(cfg))
+        steps_per_epoch = train_data.num_batches // cfg.training.accumulate
+        with ExitStack() as stack:
+            display = stack.enter_context(
+                Display(world.is_main, cfg.training.epochs, steps_per_epoch, position.step)
+            )
+            tensorboard = run.tensorboard if cfg.logging.tensorboard else None
+            journal = (
+                stack.enter_context(Journal(run.metrics, tensorboard, journal_end, position.step))
+                if world.is_main
+                else None
+            )
+            stop = stack.enter_context(StopRequest())
+            session = Session(
+                cfg, world, run, learner, train_data, test_data, plugins, position, journal, display, stop
+            )
+            display.line(introduction(session, resume))
+            if found is None:
+                session.save_wiring()
+            yield session
+
+
+def open_splits(cfg: Config, world: World) -> tuple[Batches, Batches]:
+    """The training and the test split for this rank. Raises InputError when they do not fit the configuration."""
+    common = {
+        "image_size": cfg.model.image_size,
+        "num_classes": cfg.model.num_classes,
+        "seed": cfg.training.seed,
+        "rank": world.rank,
+        "world_size": world.size,
+    }
+    part = images_per_part(cfg, world)
+    train_data = open_data(cfg.data, train=True, batch_size=part, **common)
+    test_data = open_data(cfg.data, train=False, batch_size=cfg.training.eval_batch_size or part, **common)
+    if train_data.num_batches < cfg.training.accumulate:
+        raise InputError(
+            f"training.batch_size {cfg.training.batch_size} is more than the {train_data.num_samples} training "
+            "images; use a smaller one."
+        )
+    return train_data, test_data
+
+
+def images_per_part(cfg: Config, world: World) -> int:
+    """Images of one rank's part of a batch. Raises InputError when the batch cannot be cut into equal parts."""
+    parts = world.size * cfg.training.accumulate
+    if cfg.training.batch_size % parts:
+        raise InputError(
+            f"training.batch_size {cfg.training.batch_size} cannot be shared by {world.size} processes with "
+            f"training.accumulate {cfg.training.accumulate}; make it a multiple of {parts}."
+        )
+    return cfg.training.batch_size // parts
+
+
+def introduction(session: Session, resume: str | None) -> str:
+    """What runs, on what, where, and from where on."""
+    cfg, position, world = session.cfg, session.position, session.world
+    start = "from the beginning"
+    if position.step:
+        start = f"from step {position.step:,} on"
+    elif resume == "auto":
+        start = "from the beginning, for there is no checkpoint yet"
+    places = f"{world.size} processes" if world.size > 1 else str(world.device)
+    return (
+        f"{session.run.path}: {cfg.model.network} on {cfg.data.dataset}, {session.train_data.num_samples:,} training "
+        f"and {session.test_data.num_samples:,} test images, {cfg.training.epochs} epochs of "
+        f"{session.steps_per_epoch:,} steps, {places}, {start}"
+    )

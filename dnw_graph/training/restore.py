@@ -1,0 +1,69 @@
+"""From a checkpoint back to a network, or to a run in progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from dnw_graph.errors import InputError
+from dnw_graph.models.registry import build_model
+from dnw_graph.training import random_state
+from dnw_graph.training.checkpoint import read_state, read_tensors
+from dnw_graph.training.learner import Learner
+from dnw_graph.training.plugins import plugin_hint
+from dnw_graph.training.run_directory import config_of, locate_checkpoint
+from dnw_graph.training.schema import Config
+from dnw_graph.training.session import Position
+from dnw_graph.training.weights import load_weights
+
+
+def load_run(path: str | Path, *, checkpoint: str = "best") -> tuple[Config, nn.Module]:
+    """(configuration, network in evaluation mode) of a run: the network that its scores count for.
+
+    path        a run directory, or a checkpoint in it
+    checkpoint  which one of a run directory: best or last
+    A rule from a plugin must have been loaded before. Raises InputError for what is missing or damaged.
+    """
+    directory = locate_checkpoint(path, checkpoint)
+    state = read_state(directory)
+    cfg = config_of(state, directory)
+    try:
+        model: nn.Module = build_model(cfg)
+    except InputError as error:
+        if plugins := state.get("plugins"):
+            raise InputError(f"{directory}: {plugin_hint(plugins)} ({error})") from error
+        raise
+    group = state.get("evaluated", "model")
+    load_weights(model, read_tensors(directory, group, state), directory / f"{group}.safetensors")
+    return cfg, model.eval()
+
+
+def restore_session(directory: Path, learner: Learner) -> tuple[Position, int]:
+    """Put a run back to where its checkpoint stands → (position, bytes of metrics.jsonl that belong to it).
+
+    Raises InputError when the checkpoint is damaged, has no state of training, or was written by another number
+    of processes.
+    """
+    state = read_state(directory)
+    try:
+        ranks, position, written = state["ranks"], Position(**state["position"]), int(state["metrics_bytes"])
+        _check_ranks(ranks, learner.world.size, directory)
+        learner.load(directory, state)
+        random_state.restore(ranks[learner.world.rank]["random"])
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{directory / 'state.json'}: lacks what training needs to go on ({' '.join(str(error).split())}); "
+            "use a checkpoint that training wrote."
+        ) from error
+    return position, written
+
+
+def _check_ranks(ranks: list[Mapping[str, Any]], processes: int, directory: Path) -> None:
+    if len(ranks) != processes:
+        raise InputError(
+            f"{directory}: was written by {len(ranks)} processes and this run has {processes}; go on with torchrun "
+            f"--nproc-per-node {len(ranks)}."
+        )

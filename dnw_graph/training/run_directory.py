@@ -1,0 +1,161 @@
+"""The directory of one run: paths, beginning, going on.
+
+config.yaml  metrics.jsonl  tensorboard/  checkpoints/{last,best}/  wiring/epoch_0000.npz …
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from dnw_graph.errors import InputError
+from dnw_graph.training.checkpoint import find_checkpoint, read_state
+from dnw_graph.training.config import config_from_dict, dump_config
+from dnw_graph.training.plugins import plugin_hint, same_plugins
+from dnw_graph.training.schema import Config
+
+WIRING_VERSION = 1
+_OWN = {"config.yaml", "metrics.jsonl", "tensorboard", "checkpoints", "wiring"}
+_FREE = {"logging", "checkpoint"}
+_FREE_KEYS = {
+    "data.directory",
+    "data.workers",
+    "model.backend",
+    "training.device",
+    "training.epochs",
+    "training.eval_batch_size",
+    "training.threads",
+}
+
+
+class RunDirectory:
+    """Paths of a run, and the checks before anything is written there."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.metrics = self.path / "metrics.jsonl"
+        self.tensorboard = self.path / "tensorboard"
+
+    def wiring(self, epoch: int) -> Path:
+        """The wiring after `epoch` epochs; 0 is the initial one."""
+        return self.path / "wiring" / f"epoch_{epoch:04d}.npz"
+
+    def checkpoint(self, name: str) -> Path:
+        """Where the checkpoint `last` or `best` belongs."""
+        return self.path / "checkpoints" / name
+
+    def check(self, cfg: Config, resume: str | None, plugins: list[dict[str, str]]) -> str | None:
+        """Which checkpoint to go on from; None: from the beginning. Writes nothing.
+
+        resume  None: the directory must be new; "auto": its last checkpoint, if any; or a path in it
+        Raises InputError instead of overwriting another run or going on with another configuration.
+        """
+        checkpoint = self._find(resume)
+        if checkpoint is None:
+            return None
+        self._check_same(cfg, checkpoint, plugins)
+        return str(checkpoint)
+
+    def begin(self, cfg: Config) -> None:
+        """Make the directory and write the resolved configuration. Raises InputError when the disk refuses."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            dump_config(cfg, self.config)
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: the run directory cannot be written ({error.strerror}); choose another --run-dir."
+            ) from None
+
+    def save_wiring(self, epoch: int, wirings: Mapping[str, Tensor]) -> None:
+        """Write the selected candidate ids of every stage (int64 [k]) and the format version."""
+        path = self.wiring(epoch)
+        path.parent.mkdir(exist_ok=True)
+        arrays = {name: ids.detach().cpu().numpy() for name, ids in wirings.items()}
+        temporary = path.with_name(f".{path.name}")
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, format_version=np.int64(WIRING_VERSION), **arrays)
+        temporary.replace(path)
+
+    def _find(self, resume: str | None) -> Path | None:
+        files = {each.name for each in self.path.iterdir()} if self.path.is_dir() else set()
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{self.path}: is a file; choose another --run-dir.")
+        if resume is None:
+            if files:
+                what = "holds a run already" if files & _OWN else "is not empty"
+                raise InputError(
+                    f"{self.path}: {what}; add --resume auto to go on with it, or choose another --run-dir."
+                )
+            return None
+        if resume == "auto":
+            if files and not files & _OWN:
+                raise InputError(f"{self.path}: holds files but no run; choose another --run-dir.")
+            return find_checkpoint(self.checkpoint("last"))
+        checkpoint = locate_checkpoint(resume, "last")
+        if run_of(checkpoint).resolve() != self.path.resolve():
+            raise InputError(
+                f"--resume {resume} is no checkpoint of --run-dir {self.path}; give the two of one run."
+            )
+        return checkpoint
+
+    def _check_same(self, cfg: Config, checkpoint: Path, plugins: list[dict[str, str]]) -> None:
+        state = read_state(checkpoint)
+        saved = config_of(state, checkpoint)
+        before, now = _flat(saved), _flat(cfg)
+        for key in [*before, *(key for key in now if key not in before)]:
+            if key.split(".")[0] in _FREE or key in _FREE_KEYS or before.get(key) == now.get(key):
+                continue
+            raise InputError(
+                f"{self.path}: {key} was {before.get(key)} in this run and is {now.get(key)} now; set it back, or "
+                "start another run with another --run-dir."
+            )
+        if not same_plugins(state["plugins"], plugins):
+            raise InputError(f"{self.path}: {plugin_hint(state['plugins'])}.")
+
+
+def locate_checkpoint(path: str | Path, name: str = "best") -> Path:
+    """RUN on the command line, a run directory or a checkpoint in it → the checkpoint's directory.
+
+    name  which one of a run directory: best or last
+    Raises InputError when there is none.
+    """
+    path = Path(path)
+    if (path / "state.json").is_file():
+        return path
+    if not path.is_dir():
+        raise InputError(
+            f"{path}: no such run directory; give the --run-dir of a training, or a checkpoint in it."
+        )
+    found = find_checkpoint(path / "checkpoints" / name)
+    if found is not None:
+        return found
+    other = "last" if name == "best" else "best"
+    if find_checkpoint(path / "checkpoints" / other) is not None:
+        raise InputError(
+            f"{path}: has no {name} checkpoint yet; use its {other} one, {path / 'checkpoints' / other}."
+        )
+    raise InputError(f"{path}: no checkpoint here; give the --run-dir of a training that saved one.")
+
+
+def run_of(checkpoint: Path) -> Path:
+    """The run directory of a checkpoint's directory."""
+    return checkpoint.resolve().parent.parent
+
+
+def config_of(state: Mapping[str, Any], checkpoint: Path) -> Config:
+    """The configuration that a checkpoint was trained with."""
+    return config_from_dict(state.get("config"), where=str(checkpoint / "state.json"))
+
+
+def _flat(cfg: Config) -> dict[str, Any]:
+    return {
+        f"{section}.{key}": value
+        for section, values in cfg.model_dump(mode="json").items()
+        for key, value in values.items()
+        if value is not None
+    }

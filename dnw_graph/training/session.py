@@ -1,0 +1,231 @@
+"""A run in progress: learner, data, records and checkpoints, and where it stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from dnw_graph.data import Batches
+from dnw_graph.training import random_state
+from dnw_graph.training.checkpoint import write_checkpoint
+from dnw_graph.training.distributed import World
+from dnw_graph.training.evaluate import evaluate
+from dnw_graph.training.learner import Learner, diverged
+from dnw_graph.training.log import Journal
+from dnw_graph.training.progress import Display
+from dnw_graph.training.run_directory import RunDirectory
+from dnw_graph.training.schedule import learning_rate
+from dnw_graph.training.schema import Config
+from dnw_graph.training.stop import StopRequest
+
+
+@dataclass
+class Position:
+    """Where a run stands.
+
+    epoch  epochs finished;  step  optimiser steps of all epochs
+    swaps, seconds  of this epoch up to the last record, and of its training alone;  window_seconds  since then
+    """
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    step: int = 0
+    swaps: int = 0
+    seconds: float = 0.0
+    window_seconds: float = 0.0
+    best_top1: float = -1.0
+    best_epoch: int = 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended. best_top1: fraction of the test images, nan before the first epoch's end; best_epoch from 1."""
+
+    run_dir: Path
+    epochs: int
+    steps: int
+    best_top1: float
+    best_epoch: int
+    interrupted: bool
+
+
+@dataclass
+class Session:
+    """What the loop in `dnw_graph.training.loop` speaks to. Its methods are collectives of all ranks."""
+
+    cfg: Config
+    world: World
+    run: RunDirectory
+    learner: Learner
+    train_data: Batches
+    test_data: Batches
+    plugins: list[dict[str, str]]
+    position: Position
+    journal: Journal | None
+    display: Display
+    stop: StopRequest
+
+    def __post_init__(self) -> None:
+        self._clock = time.perf_counter()
+
+    @property
+    def finished(self) -> bool:
+        return self.position.epoch >= self.cfg.training.epochs
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.train_data.num_batches // self.cfg.training.accumulate
+
+    def lr(self, step: int) -> float:
+        """Learning rate of optimiser step number `step`, from 0."""
+        peak, epochs = self.cfg.optimizer.lr, self.cfg.training.epochs
+        return learning_rate(self.cfg.schedule, peak, step, self.steps_per_epoch, epochs)
+
+    def batches(self) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+        """The rest of this epoch: for each optimiser step its parts, which that step must read to the end."""
+        accumulate, done = self.cfg.training.accumulate, self.position.step_in_epoch
+        parts = self.train_data.epoch(self.position.epoch, first_batch=done * accumulate)
+        for _ in range(done, self.steps_per_epoch):
+            yield islice(parts, accumulate)
+
+    def step(self, parts: Iterator[tuple[Tensor, Tensor]]) -> None:
+        """One optimiser step and rewiring. Raises InputError when the selection meets what is not a number."""
+        position = self.position
+        try:
+            self.learner.step(position.step, parts, self.lr(position.step))
+        except FloatingPointError as error:
+            raise diverged(position.step + 1, str(error), self.cfg) from error
+        position.step += 1
+        position.step_in_epoch += 1
+        self.display.step(position.epoch + 1, position.step_in_epoch)
+
+    def due(self, every: int | None) -> bool:
+        """Whether something that happens every so many steps happens after this one."""
+        return every is not None and self.position.step % every == 0
+
+    def stop_requested(self) -> bool:
+        return self.world.any(self.stop.requested)
+
+    def record_step(self) -> None:
+        """Write what happened since the last record. Waits for the device and looks for numbers out of range."""
+        self.learner.check_finite(self.position.step)
+        if self.learner.wired:
+            self.world.check_wirings(self.learner.model.wirings(), self.position.step)
+        self._lap()
+        loss, top1, images = self.learner.window.read(self.world)
+        self._add("step", loss, top1, images / self.position.window_seconds, int(self.learner.swaps))
+        self._close_window()
+
+    def evaluate(self) -> dict[str, float]:
+        """Test scores of the network that counts. Raises Stopped on Ctrl-C (one process only)."""
+        self.learner.check_finite(self.position.step)
+        self._lap()
+        self.world.share_statistics(self.learner.model)
+        scores = evaluate(
+            self.learner.evaluated(self.position.step),
+            self.test_data,
+            num_classes=self.cfg.model.num_classes,
+            device=self.world.device,
+            precision=self.cfg.training.precision,
+            stopped=lambda: self.world.size == 1 and self.stop.requested,
+        )
+        self._clock = time.perf_counter()
+        return scores
+
+    def finish_epoch(self, scores: dict[str, float]) -> None:
+        """Write the epoch's record, wiring and checkpoints; the next epoch begins."""
+        position, learner = self.position, self.learner
+        self._close_window()
+        loss, top1, images = learner.epoch.read(self.world)
+        learner.epoch.clear()
+        tests = {
+            f"test_{name}": scores[name] for name in ("loss", "top1", "top5", "seconds") if name in scores
+        }
+        self._add(
+            "epoch", loss, top1, images / position.seconds, position.swaps, **tests, seconds=position.seconds
+        )
+        position.epoch, position.step_in_epoch, position.swaps, position.seconds = (
+            position.epoch + 1,
+            0,
+            0,
+            0.0,
+        )
+        self.save_wiring()
+        if scores["top1"] > position.best_top1:
+            position.best_top1, position.best_epoch = scores["top1"], position.epoch
+            self.save("best")
+        self.save("last")
+
+    def save_wiring(self) -> None:
+        """Write wiring/epoch_NNNN.npz for the epochs finished so far."""
+        if self.learner.wired and self.world.is_main:
+            self.run.save_wiring(self.position.epoch, self.learner.model.wirings())
+
+    def save(self, name: str = "last") -> None:
+        """Write a checkpoint, unless numbers are out of range: then the old one stays and InputError is raised."""
+        self.learner.check_finite(self.position.step)
+        self._lap()
+        ranks = self.world.gather({"random": random_state.capture()} | self.learner.sums())
+        self.world.decide(lambda: self._write(self.run.checkpoint(name), ranks))
+        self._clock = time.perf_counter()
+
+    def interrupt(self) -> Summary:
+        """Save, and say how to go on."""
+        self.save()
+        plugins = "".join(f" --plugin {each['file']}" for each in self.plugins)
+        self.display.line(
+            f"stopped after step {self.position.step:,}, saved; to go on: dnw-graph train "
+            f"--config {self.run.config} --run-dir {self.run.path} --resume auto{plugins}"
+        )
+        return self.summary(interrupted=True)
+
+    def summary(self, *, interrupted: bool = False) -> Summary:
+        position = self.position
+        best = position.best_top1 if position.best_epoch else float("nan")
+        return Summary(self.run.path, position.epoch, position.step, best, position.best_epoch, interrupted)
+
+    def _write(self, directory: Path, ranks: list[dict[str, Any]]) -> None:
+        assert self.journal is not None
+        state = {
+            "network": self.cfg.model.network,
+            "config": self.cfg.model_dump(mode="json", exclude_none=True),
+            "plugins": self.plugins,
+            "evaluated": "model" if self.learner.average is None else "ema",
+            "class_names": self.test_data.class_names,
+            "preprocessing": self.test_data.preprocessing,
+            "position": asdict(self.position),
+            "metrics_bytes": self.journal.position(),
+            "learner": self.learner.scalars(),
+            "ranks": ranks,
+        }
+        write_checkpoint(directory, self.learner.tensors(self.position.step), state)
+
+    def _add(self, kind: str, loss: float, top1: float, speed: float, swaps: int, **more: float) -> None:
+        position = self.position
+        record: dict[str, Any] = {"kind": kind, "epoch": position.epoch + 1, "step": position.step}
+        record |= {"lr": self.lr(position.step - 1), "train_loss": loss, "train_top1": top1}
+        record |= {"swaps": swaps} if self.learner.wired else {}
+        record |= {**more, "images_per_second": speed}
+        if self.journal is not None:
+            self.journal.add(record)
+        self.display.record(record)
+
+    def _lap(self) -> None:
+        """Count the time since the last lap as training."""
+        now = time.perf_counter()
+        self.position.seconds += now - self._clock
+        self.position.window_seconds += now - self._clock
+        self._clock = now
+
+    def _close_window(self) -> None:
+        """Move sums and swaps since the last record to those of the epoch."""
+        self.learner.window.empty_into(self.learner.epoch)
+        self.position.swaps += int(self.learner.swaps)
+        self.learner.swaps = 0
+        self.position.window_seconds = 0.0
