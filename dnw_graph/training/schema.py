@@ -47,7 +47,8 @@ class Section(BaseModel):
         for key, reason in self.meaningless().items():
             value = getattr(self, key)
             if key in self.model_fields_set and value is not None and value != []:
-                raise ValueError(f"{type(self).__name__.lower()}.{key} {value} {reason}")
+                shown = str(value).lower() if isinstance(value, bool) else value
+                raise ValueError(f"{type(self).__name__.lower()}.{key} {shown} {reason}")
         return self
 
     @model_serializer(mode="wrap")
