@@ -37,7 +37,7 @@ def load_dgl() -> ModuleType:
     backend = os.environ.setdefault("DGLBACKEND", "pytorch")
     if backend != "pytorch":
         raise InputError(
-            f"DGLBACKEND={backend}: the graphs of dnw-graph hold torch tensors; unset it or set it to pytorch."
+            f"DGLBACKEND={backend}: dnw-graph works on torch tensors; unset it or set it to pytorch."
         )
     # DGL 2 loads GraphBolt, its mini-batch loader, on import and has its C++ library only for the torch
     # versions of its day. Nothing here samples neighbours, so where the real one cannot be loaded an inert
