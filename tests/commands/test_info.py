@@ -1,0 +1,82 @@
+"""`dnw-graph info`: what is there, and how to get what is not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dnw_graph.commands import info
+from dnw_graph.commands.main import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def report() -> dict:  # type: ignore[type-arg]
+    return {
+        "versions": {"python": "3.11.7", "dgl": None},
+        "machine": {"platform": "Linux", "cpu": "Some CPU", "cores": 2, "threads": 4, "usable_threads": 3},
+        "cuda": {"devices": [{"name": "H100", "capability": "9.0", "memory_gib": 79.2}], "reason": None},
+        "backends": [
+            {"name": "dgl", "available": False, "reason": "run `pip install dgl`", "devices": {}},
+            {
+                "name": "csr",
+                "available": True,
+                "reason": None,
+                "devices": {"cpu": None, "cuda": "too old [1]"},
+            },
+        ],
+        "rules": ["random", "top_k"],
+        "networks": ["tiny_static"],
+    }
+
+
+def test_tables_say_what_is_missing_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    info.show(report())
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for expected in (
+        "dgl missing",
+        "cpu Some CPU: 2 cores, 4 threads, 3 usable",
+        "0 H100, capability 9.0, 79.2 GiB",
+        "dgl missing: run `pip install dgl`",
+        "csr available on cpu",
+        "not on cuda: too old [1]",
+        "rules random, top_k",
+    ):
+        assert expected.split() in lines
+
+
+def test_json_holds_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert {"random", "top_k"} <= set(found["rules"])
+    assert {"tiny_static", "mobilenet_v1"} <= set(found["networks"])
+    assert {"dense", "csr", "dgl"} <= {backend["name"] for backend in found["backends"]}
+    assert all(backend["available"] == (backend["reason"] is None) for backend in found["backends"])
+
+
+def test_plugin_rule_is_listed(tmp_path: Path) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from dnw_graph.wiring import Rule, register\n\n\n"
+        "@register('first_k')\nclass FirstK(Rule):\n    pass\n"
+    )
+    argv = ["info", "--json", "--plugin", str(plugin)]
+    code = f"import sys; from dnw_graph.commands.main import main; sys.exit(main({argv}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["rules"] == ["first_k", "random", "top_k"]
+
+
+@pytest.mark.parametrize("flag", [[], ["--json"]])
+def test_works_without_torch_and_says_so(flag: list[str]) -> None:
+    code = (
+        "import sys; sys.modules.update(torch=None, dgl=None); "
+        f"from dnw_graph.commands.main import main; sys.exit(main(['info', *{flag}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "torch is not installed; pip install torch" in done.stdout
