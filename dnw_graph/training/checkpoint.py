@@ -73,7 +73,7 @@ def read_state(directory: Path) -> dict[str, Any]:
         state = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise InputError(
-            f"{directory}: no checkpoint here (state.json is missing); give a run directory with a checkpoint in it."
+            f"{directory}: no checkpoint here (state.json is missing); give a directory that has one."
         ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from None
@@ -95,7 +95,7 @@ def read_state(directory: Path) -> dict[str, Any]:
 
 
 def read_tensors(directory: Path, group: str, state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """One group of tensors, on the CPU. `state` is the checkpoint's own; raises InputError for damaged files."""
+    """One group of tensors, on the CPU; `state` is the checkpoint's. Raises InputError if it is damaged."""
     name = f"{group}.safetensors"
     path = directory / name
     expected = state["files"].get(name)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dnw_graph.training.schema import Optimizer
 
 
-def parameter_groups(model: nn.Module, options: Optimizer) -> list[dict[str, Any]]:
-    """Parameter groups for torch.optim.SGD: all alike, or candidate weights with the decay of unselected ones.
+def parameter_groups(model: Any, options: Optimizer) -> list[dict[str, Any]]:
+    """Parameter groups for torch.optim.SGD.
 
-    The optimiser knows no wiring: it decays every candidate edge as if unselected; `decay_selected` makes up
-    the difference.
+    All parameters alike; or, given optimizer.unselected_weight_decay, candidate weights apart with it.
+    The optimiser knows no wiring: `selected_decay` makes up the difference on selected edges.
     """
     if options.unselected_weight_decay is None:
         return [{"params": list(model.parameters()), "weight_decay": options.weight_decay}]
-    candidates = [parameter for parameter, _ in wired_parameters(model)]
+    candidates = [stage.weight for _, stage in model.wired_stages()]
     special = {id(parameter) for parameter in candidates}
     others = [parameter for parameter in model.parameters() if id(parameter) not in special]
     return [
@@ -27,21 +29,23 @@ def parameter_groups(model: nn.Module, options: Optimizer) -> list[dict[str, Any
     ]
 
 
-@torch.no_grad()
-def decay_selected(model: nn.Module, options: Optimizer) -> None:
-    """Before the optimiser's step: ∂L/∂w += (weight_decay − unselected_weight_decay) · w on selected edges."""
+@contextmanager
+def selected_decay(model: Any, options: Optimizer) -> Iterator[None]:
+    """Around the optimiser's step: on selected edges it sees ∂L/∂w + (weight_decay − unselected) · w.
+
+    Afterwards the gradients are the loss's again, for rules that look at them.
+    """
     if options.unselected_weight_decay is None:
+        yield
         return
-    for parameter, ids in wired_parameters(model):
-        if parameter.grad is not None:
-            difference = options.weight_decay - options.unselected_weight_decay
-            parameter.grad[ids] += difference * parameter[ids]
-
-
-def wired_parameters(model: Any) -> list[tuple[nn.Parameter, Tensor]]:
-    """(candidate weights [E], selected ids [k] int64) of each stage and of a wired classifier."""
-    parameters = {f"stage_{stage}": model.candidates(stage).parameter for stage in range(model.num_stages)}
-    wirings = model.wirings()
-    if "head" in wirings:
-        parameters["head"] = model.head.candidates().parameter
-    return [(parameters[name], ids) for name, ids in wirings.items()]
+    difference = options.weight_decay - options.unselected_weight_decay
+    gradients: list[tuple[nn.Parameter, torch.Tensor]] = []
+    for _, stage in model.wired_stages():
+        weight, ids = stage.weight, stage.selected
+        if weight.grad is not None:
+            gradients.append((weight, weight.grad))
+            weight.grad = weight.grad.clone()
+            weight.grad[ids] += difference * weight.detach()[ids]
+    yield
+    for weight, gradient in gradients:
+        weight.grad = gradient

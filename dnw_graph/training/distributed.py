@@ -90,8 +90,8 @@ class World:
             for rank, stage in enumerate(stages):
                 if stage.get(name) != expected:
                     raise RuntimeError(
-                        f"step {step}: the wiring of {name} on rank {rank} differs from rank 0's; a rule must "
-                        "choose the same edges on every rank from the same weights and step"
+                        f"step {step}: the wiring of {name} on rank {rank} differs from rank 0's; a rule "
+                        "must choose the same edges from the same weights and step on every rank"
                     )
 
 

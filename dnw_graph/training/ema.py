@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from dnw_graph.models import is_wired
+
 
 class AveragedWeights:
     """θ̄ ← decay · θ̄ + (1 − decay) · θ after each step; the first step copies.
 
-    Only parameters are averaged. Running statistics are the trained model's. The wiring is chosen by the rule from
-    the averaged candidate weights, whenever `model` is asked for.
+    Only parameters are averaged. Running statistics are the trained model's. The wiring is chosen by the rule
+    from the averaged candidate weights, whenever `model` is asked for.
     """
 
     def __init__(self, model: Any, decay: float) -> None:
@@ -34,10 +36,10 @@ class AveragedWeights:
         self.steps += 1
 
     def model(self, trained: Any, step: int) -> Any:
-        """The averaged network: running statistics of the trained one, its own wiring; to evaluate or save."""
+        """The averaged network with the trained one's running statistics and a wiring of its own."""
         averaged = dict(self._network.named_parameters())
         self._network.load_state_dict({**trained.state_dict(), **averaged})
-        if hasattr(trained, "rewire"):
+        if is_wired(trained):
             self._network.rewire(step)
         return self._network
 

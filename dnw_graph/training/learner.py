@@ -15,7 +15,7 @@ from dnw_graph.errors import InputError
 from dnw_graph.models import is_wired
 from dnw_graph.models.registry import build_model
 from dnw_graph.training.checkpoint import read_tensors
-from dnw_graph.training.decay import decay_selected, parameter_groups
+from dnw_graph.training.decay import parameter_groups, selected_decay
 from dnw_graph.training.distributed import World
 from dnw_graph.training.ema import AveragedWeights
 from dnw_graph.training.metrics import Tally
@@ -32,22 +32,23 @@ class Learner:
 
     model    the network itself; `parallel` is what the loss runs through (the same, or DDP around it)
     window   sums since the last record;  epoch  sums of the epoch up to the last record
-    swaps    edges that entered the wiring since the last record; a number, or a tensor that waits on the device
+    swaps    edges that entered the wiring since the last record
     """
 
     def __init__(self, cfg: Config, world: World) -> None:
         self.cfg, self.world = cfg, world
         check_precision(cfg.training.precision, world.device)
         seed_all(cfg.training.seed)
-        self.model: Any = build_model(cfg).to(world.device)
-        self.wired = is_wired(self.model)
+        network = build_model(cfg).to(world.device)
+        self.model: Any = network
+        self.wired = is_wired(network)
         if cfg.training.sync_norm and world.size > 1:
             synchronise_norm(self.model)
         seed_all(cfg.training.seed + world.rank)
         self.average = (
             None if cfg.training.ema_decay is None else AveragedWeights(self.model, cfg.training.ema_decay)
         )
-        self.parallel = self.model
+        self.parallel: Any = network
         if world.size > 1:
             # Running statistics are per rank; World.share_statistics makes rank 0's count before evaluation.
             self.parallel = nn.parallel.DistributedDataParallel(self.model, broadcast_buffers=False)
@@ -60,7 +61,7 @@ class Learner:
         )
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=cfg.training.precision == "fp16")
         self.window, self.epoch = Tally(world.device), Tally(world.device)
-        self.swaps: Any = 0
+        self.swaps = 0
 
     def step(self, step: int, parts: Iterable[tuple[Tensor, Tensor]], lr: float) -> None:
         """Optimiser step number `step` (from 0) on one batch, given in `training.accumulate` equal parts.
@@ -83,13 +84,13 @@ class Learner:
                 self.scaler.scale(losses.mean() / options.accumulate).backward()
             self.window.add(losses, logits, labels)
         self.scaler.unscale_(self.optimizer)
-        decay_selected(self.model, self.cfg.optimizer)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        self.scaler.step(self.optimizer)
+        with selected_decay(self.model, self.cfg.optimizer):
+            self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.wired:
-            self.swaps = self.swaps + self.model.rewire(step + 1)
+            self.swaps += self.model.rewire(step + 1)
         if self.average is not None:
             self.average.update(self.model)
 
@@ -102,7 +103,7 @@ class Learner:
         return self.model if self.average is None else self.average.model(self.model, step)
 
     def check_finite(self, step: int) -> None:
-        """Raise InputError unless sums, weights and running statistics are finite. A collective; waits for the device."""
+        """Raise InputError unless sums, weights and running statistics are finite. A collective."""
         problem = None
         if not bool(torch.isfinite(self.world.total(self.window.sums)).all()):
             problem = "the training loss is not finite"
@@ -129,7 +130,7 @@ class Learner:
     def scalars(self) -> dict[str, Any]:
         """Everything else that is the same on all ranks, JSON-able."""
         steps = 0 if self.average is None else self.average.steps
-        return {"scaler": self.scaler.state_dict(), "averaged_steps": steps, "swaps": int(self.swaps)}
+        return {"scaler": self.scaler.state_dict(), "averaged_steps": steps, "swaps": self.swaps}
 
     def sums(self) -> dict[str, Any]:
         """What differs between ranks, JSON-able."""
@@ -146,8 +147,9 @@ class Learner:
             if value is not None:
                 if value.shape != parameter.shape:
                     raise InputError(
-                        f"{directory / 'optimizer.safetensors'}: momentum of {name} has shape {list(value.shape)} "
-                        f"instead of {list(parameter.shape)}; this checkpoint belongs to another network."
+                        f"{directory / 'optimizer.safetensors'}: momentum of {name} has shape "
+                        f"{list(value.shape)} instead of {list(parameter.shape)}; this checkpoint belongs to "
+                        "another network."
                     )
                 self.optimizer.state[parameter][_MOMENTUM] = value.to(parameter.device)
         self.scaler.load_state_dict(state["learner"]["scaler"])
@@ -168,16 +170,17 @@ def check_precision(precision: str, device: torch.device) -> None:
     """Raise InputError for a number format that the device cannot train in."""
     if precision == "fp16" and device.type != "cuda":
         raise InputError(
-            f"training.precision fp16 needs a CUDA device, and this run is on {device.type}; use float32 or bf16."
+            f"training.precision fp16 needs a CUDA device, and this run is on {device.type}; use float32 or "
+            "bf16."
         )
 
 
-def synchronise_norm(model: nn.Module) -> None:
+def synchronise_norm(model: Any) -> None:
     """Take batch statistics over all ranks. Raises InputError for networks that cannot."""
     if not hasattr(model, "synchronise_norm"):
         raise InputError(
-            f"training.sync_norm true: {type(model).__name__} has no synchronised batch norm for several processes; "
-            "set it to false (batch statistics per process)."
+            f"training.sync_norm true: {type(model).__name__} has no synchronised batch norm for several "
+            "processes; set it to false (batch statistics per process)."
         )
     model.synchronise_norm(torch.distributed.group.WORLD)
 
@@ -185,8 +188,8 @@ def synchronise_norm(model: nn.Module) -> None:
 def diverged(step: int, problem: str, cfg: Config) -> InputError:
     """The error of a run whose numbers left the finite range."""
     return InputError(
-        f"training stopped at step {step}: {problem}; lower optimizer.lr (now {cfg.optimizer.lr:g}) or lengthen "
-        f"schedule.warmup_epochs (now {cfg.schedule.warmup_epochs:g}); the last checkpoint is untouched."
+        f"training stopped at step {step}: {problem}; lower optimizer.lr (now {cfg.optimizer.lr:g}) or "
+        f"lengthen schedule.warmup_epochs (now {cfg.schedule.warmup_epochs:g}); the last checkpoint is good."
     )
 
 

@@ -12,12 +12,13 @@ VERSION = 1
 
 
 class Journal:
-    """Appends records; `position` is what a checkpoint keeps, so that going on neither repeats nor loses a line.
+    """Appends records; a checkpoint keeps `position`, so that going on neither repeats nor loses a line.
 
-    A record has "kind": "step" (sums since the last one) or "epoch" (whole epoch, with test scores), "version",
-    "epoch" (counted from 1), "step" (optimiser steps done), "lr", "train_loss" (nats), "train_top1" (fraction),
-    "swaps" (edges that entered the wiring), "images_per_second"; epochs also "test_loss", "test_top1",
-    "test_top5" (where there are more than five classes), "seconds" (training alone), "test_seconds".
+    A record has "kind": "step" (sums since the last one) or "epoch" (whole epoch, with test scores),
+    "version", "epoch" (counted from 1), "step" (optimiser steps done), "lr" (of that step), "train_loss"
+    (nats), "train_top1" (fraction), "swaps" (edges that entered the wiring), "images_per_second"; epochs also
+    "test_loss", "test_top1", "test_top5" (of more than five classes), "seconds" (training alone),
+    "test_seconds".
     """
 
     def __init__(self, metrics: Path, tensorboard: Path | None, position: int = 0, step: int = 0) -> None:

@@ -11,7 +11,6 @@ import torch
 from dnw_graph.data import Batches, open_data
 from dnw_graph.errors import InputError
 from dnw_graph.training.distributed import World, join
-from dnw_graph.training.evaluate import Stopped
 from dnw_graph.training.learner import Learner
 from dnw_graph.training.log import Journal
 from dnw_graph.training.plugins import load_plugins
@@ -36,8 +35,8 @@ def train(
     data_dir  where the images are, instead of data.directory
     resume    None: a new run; "auto": go on from the last checkpoint, if any; or a checkpoint of this run
     plugin    files with rules of the user's own; they are executed
-    Started by torchrun, all processes call this and share each batch. Ctrl-C ends it after the step in progress
-    with a checkpoint; the summary says so. Raises InputError for what a user can mend.
+    Started by torchrun, all processes call this and share each batch. Ctrl-C ends it with a checkpoint after
+    the step in progress; the summary says so. Raises InputError for what a user can mend.
     """
     with open_session(cfg, Path(run_dir), data_dir, resume, plugin) as session:
         while not session.finished:
@@ -49,9 +48,8 @@ def train(
                     session.save()
                 if session.stop_requested():
                     return session.interrupt()
-            try:
-                scores = session.evaluate()
-            except Stopped:
+            scores = session.evaluate()
+            if scores is None:
                 return session.interrupt()
             session.finish_epoch(scores)
         return session.summary()
@@ -101,7 +99,7 @@ def open_session(
 
 
 def open_splits(cfg: Config, world: World) -> tuple[Batches, Batches]:
-    """The training and the test split for this rank. Raises InputError when they do not fit the configuration."""
+    """The training and the test split for this rank. Raises InputError when they do not fit."""
     common = {
         "image_size": cfg.model.image_size,
         "num_classes": cfg.model.num_classes,
@@ -114,14 +112,14 @@ def open_splits(cfg: Config, world: World) -> tuple[Batches, Batches]:
     test_data = open_data(cfg.data, train=False, batch_size=cfg.training.eval_batch_size or part, **common)
     if train_data.num_batches < cfg.training.accumulate:
         raise InputError(
-            f"training.batch_size {cfg.training.batch_size} is more than the {train_data.num_samples} training "
-            "images; use a smaller one."
+            f"training.batch_size {cfg.training.batch_size} is more than the {train_data.num_samples} "
+            "training images; use a smaller one."
         )
     return train_data, test_data
 
 
 def images_per_part(cfg: Config, world: World) -> int:
-    """Images of one rank's part of a batch. Raises InputError when the batch cannot be cut into equal parts."""
+    """Images of one rank's part of a batch. Raises InputError when the parts cannot be equal."""
     parts = world.size * cfg.training.accumulate
     if cfg.training.batch_size % parts:
         raise InputError(
@@ -141,7 +139,7 @@ def introduction(session: Session, resume: str | None) -> str:
         start = "from the beginning, for there is no checkpoint yet"
     places = f"{world.size} processes" if world.size > 1 else str(world.device)
     return (
-        f"{session.run.path}: {cfg.model.network} on {cfg.data.dataset}, {session.train_data.num_samples:,} training "
-        f"and {session.test_data.num_samples:,} test images, {cfg.training.epochs} epochs of "
-        f"{session.steps_per_epoch:,} steps, {places}, {start}"
+        f"{session.run.path}: {cfg.model.network} on {cfg.data.dataset}, "
+        f"{session.train_data.num_samples:,} training and {session.test_data.num_samples:,} test images, "
+        f"{cfg.training.epochs} epochs of {session.steps_per_epoch:,} steps, {places}, {start}"
     )

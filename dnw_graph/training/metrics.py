@@ -39,7 +39,7 @@ class Tally:
         self.sums.zero_()
 
     def read(self, world: World) -> tuple[float, float, int]:
-        """(mean loss, top-1 as a fraction, images) over all ranks; nan where there were none. Waits for the device."""
+        """(mean loss, top-1 as a fraction, images) over all ranks; nan if none. Waits for the device."""
         loss, correct, images = world.total(self.sums).tolist()
         return (loss / images, correct / images, int(images)) if images else (float("nan"), float("nan"), 0)
 
@@ -76,6 +76,6 @@ class Scores:
             self._top5.update(logits, labels)
 
     def read(self) -> dict[str, float]:
-        """{"loss", "top1", "top5"}: nats, fractions; no "top5" up to five classes. A collective of all ranks."""
+        """{"loss", "top1", "top5"}: nats, fractions; "top5" from six classes on. A collective."""
         scores = {"loss": float(self._loss.compute()), "top1": float(self._top1.compute())}
         return scores if self._top5 is None else scores | {"top5": float(self._top5.compute())}

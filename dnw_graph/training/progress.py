@@ -19,7 +19,7 @@ class Display:
         self._enabled = enabled
         self._epochs, self._steps = epochs, epochs * steps_per_epoch
         self._first_step, self._start = step, time.monotonic()
-        self._last_line = self._start
+        self._last_line = 0.0
         self._bar: Progress | None = None
         self._console = Console()
         if enabled and self._console.is_terminal and not self._console.is_dumb_terminal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,19 @@ from dnw_graph.training.session import Position
 from dnw_graph.training.weights import load_weights
 
 
-def load_run(path: str | Path, *, checkpoint: str = "best") -> tuple[Config, nn.Module]:
+def load_run(
+    path: str | Path, *, checkpoint: str = "best", overrides: Iterable[str] = ()
+) -> tuple[Config, nn.Module]:
     """(configuration, network in evaluation mode) of a run: the network that its scores count for.
 
     path        a run directory, or a checkpoint in it
     checkpoint  which one of a run directory: best or last
+    overrides   "section.key=value", changes to the run's configuration
     A rule from a plugin must have been loaded before. Raises InputError for what is missing or damaged.
     """
     directory = locate_checkpoint(path, checkpoint)
     state = read_state(directory)
-    cfg = config_of(state, directory)
+    cfg = config_of(state, directory, overrides)
     try:
         model: nn.Module = build_model(cfg)
     except InputError as error:
@@ -44,8 +47,8 @@ def load_run(path: str | Path, *, checkpoint: str = "best") -> tuple[Config, nn.
 def restore_session(directory: Path, learner: Learner) -> tuple[Position, int]:
     """Put a run back to where its checkpoint stands → (position, bytes of metrics.jsonl that belong to it).
 
-    Raises InputError when the checkpoint is damaged, has no state of training, or was written by another number
-    of processes.
+    Raises InputError when the checkpoint is damaged, has no state of training, or was written by another
+    number of processes.
     """
     state = read_state(directory)
     try:
@@ -55,8 +58,8 @@ def restore_session(directory: Path, learner: Learner) -> tuple[Position, int]:
         random_state.restore(ranks[learner.world.rank]["random"])
     except (KeyError, TypeError) as error:
         raise InputError(
-            f"{directory / 'state.json'}: lacks what training needs to go on ({' '.join(str(error).split())}); "
-            "use a checkpoint that training wrote."
+            f"{directory / 'state.json'}: lacks what training needs to go on "
+            f"({' '.join(str(error).split())}); use a checkpoint that training wrote."
         ) from error
     return position, written
 
@@ -64,6 +67,6 @@ def restore_session(directory: Path, learner: Learner) -> tuple[Position, int]:
 def _check_ranks(ranks: list[Mapping[str, Any]], processes: int, directory: Path) -> None:
     if len(ranks) != processes:
         raise InputError(
-            f"{directory}: was written by {len(ranks)} processes and this run has {processes}; go on with torchrun "
-            f"--nproc-per-node {len(ranks)}."
+            f"{directory}: was written by {len(ranks)} processes and this run has {processes}; go on with "
+            f"torchrun --nproc-per-node {len(ranks)}."
         )

@@ -5,7 +5,7 @@ config.yaml  metrics.jsonl  tensorboard/  checkpoints/{last,best}/  wiring/epoch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,20 +62,21 @@ class RunDirectory:
         return str(checkpoint)
 
     def begin(self, cfg: Config) -> None:
-        """Make the directory and write the resolved configuration. Raises InputError when the disk refuses."""
+        """Make the directory and write the resolved configuration."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             dump_config(cfg, self.config)
         except OSError as error:
             raise InputError(
-                f"{self.path}: the run directory cannot be written ({error.strerror}); choose another --run-dir."
+                f"{self.path}: the run directory cannot be written ({error.strerror}); choose another "
+                "--run-dir."
             ) from None
 
     def save_wiring(self, epoch: int, wirings: Mapping[str, Tensor]) -> None:
         """Write the selected candidate ids of every stage (int64 [k]) and the format version."""
         path = self.wiring(epoch)
         path.parent.mkdir(exist_ok=True)
-        arrays = {name: ids.detach().cpu().numpy() for name, ids in wirings.items()}
+        arrays: dict[str, Any] = {name: ids.detach().cpu().numpy() for name, ids in wirings.items()}
         temporary = path.with_name(f".{path.name}")
         with temporary.open("wb") as file:
             np.savez_compressed(file, format_version=np.int64(WIRING_VERSION), **arrays)
@@ -111,8 +112,8 @@ class RunDirectory:
             if key.split(".")[0] in _FREE or key in _FREE_KEYS or before.get(key) == now.get(key):
                 continue
             raise InputError(
-                f"{self.path}: {key} was {before.get(key)} in this run and is {now.get(key)} now; set it back, or "
-                "start another run with another --run-dir."
+                f"{self.path}: {key} was {before.get(key)} in this run and is {now.get(key)} now; set it "
+                "back, or start another run with another --run-dir."
             )
         if not same_plugins(state["plugins"], plugins):
             raise InputError(f"{self.path}: {plugin_hint(state['plugins'])}.")
@@ -147,9 +148,9 @@ def run_of(checkpoint: Path) -> Path:
     return checkpoint.resolve().parent.parent
 
 
-def config_of(state: Mapping[str, Any], checkpoint: Path) -> Config:
+def config_of(state: Mapping[str, Any], checkpoint: Path, overrides: Iterable[str] = ()) -> Config:
     """The configuration that a checkpoint was trained with."""
-    return config_from_dict(state.get("config"), where=str(checkpoint / "state.json"))
+    return config_from_dict(state.get("config"), overrides, where=str(checkpoint / "state.json"))
 
 
 def _flat(cfg: Config) -> dict[str, Any]:

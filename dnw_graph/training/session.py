@@ -30,7 +30,8 @@ class Position:
     """Where a run stands.
 
     epoch  epochs finished;  step  optimiser steps of all epochs
-    swaps, seconds  of this epoch up to the last record, and of its training alone;  window_seconds  since then
+    swaps           edges that entered in this epoch, up to the last record
+    seconds         of training in this epoch;  window_seconds  the same since the last record
     """
 
     epoch: int = 0
@@ -45,7 +46,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended. best_top1: fraction of the test images, nan before the first epoch's end; best_epoch from 1."""
+    """How a run ended. best_top1: fraction of the test images, nan before a test; best_epoch from 1."""
 
     run_dir: Path
     epochs: int
@@ -95,7 +96,7 @@ class Session:
             yield islice(parts, accumulate)
 
     def step(self, parts: Iterator[tuple[Tensor, Tensor]]) -> None:
-        """One optimiser step and rewiring. Raises InputError when the selection meets what is not a number."""
+        """One optimiser step and rewiring. Raises InputError when the selection meets NaN."""
         position = self.position
         try:
             self.learner.step(position.step, parts, self.lr(position.step))
@@ -113,7 +114,7 @@ class Session:
         return self.world.any(self.stop.requested)
 
     def record_step(self) -> None:
-        """Write what happened since the last record. Waits for the device and looks for numbers out of range."""
+        """Write what happened since the last record. Waits for the device; looks for numbers out of range."""
         self.learner.check_finite(self.position.step)
         if self.learner.wired:
             self.world.check_wirings(self.learner.model.wirings(), self.position.step)
@@ -122,8 +123,8 @@ class Session:
         self._add("step", loss, top1, images / self.position.window_seconds, int(self.learner.swaps))
         self._close_window()
 
-    def evaluate(self) -> dict[str, float]:
-        """Test scores of the network that counts. Raises Stopped on Ctrl-C (one process only)."""
+    def evaluate(self) -> dict[str, float] | None:
+        """Test scores of the network that counts; None on Ctrl-C (one process only)."""
         self.learner.check_finite(self.position.step)
         self._lap()
         self.world.share_statistics(self.learner.model)
@@ -168,7 +169,7 @@ class Session:
             self.run.save_wiring(self.position.epoch, self.learner.model.wirings())
 
     def save(self, name: str = "last") -> None:
-        """Write a checkpoint, unless numbers are out of range: then the old one stays and InputError is raised."""
+        """Write a checkpoint. Numbers out of range raise InputError and the old one stays."""
         self.learner.check_finite(self.position.step)
         self._lap()
         ranks = self.world.gather({"random": random_state.capture()} | self.learner.sums())

@@ -28,6 +28,6 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) 
 
 def _foreign(model: nn.Module, source: Path, difference: str) -> InputError:
     return InputError(
-        f"{source}: does not fit the network {type(model).__name__} of the configuration ({difference}); use the "
-        "configuration it was trained with."
+        f"{source}: does not fit the network {type(model).__name__} of the configuration ({difference}); use "
+        "the configuration it was trained with."
     )

@@ -1,0 +1,134 @@
+"""`dnw-graph evaluate`: accuracy, size and speed of a trained network."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from dnw_graph.commands import options
+
+HELP = "accuracy, loss, parameters, MACs and images/s of a run"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in it")
+    parser.add_argument(
+        "--checkpoint", choices=("best", "last"), default="best", help="which one of a run (default: best)"
+    )
+    options.add_data_directory(parser)
+    parser.add_argument("--backend", metavar="NAME", help="message passing by this backend (model.backend)")
+    parser.add_argument(
+        "--batch-size", type=int, metavar="N", help="images per batch (training.eval_batch_size)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options.add_overrides(parser)
+    options.add_plugins(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    options.load_plugins(args)
+    overrides = options.overrides_of(args)
+    overrides += [] if args.backend is None else [f"model.backend={json.dumps(args.backend)}"]
+    overrides += [] if args.batch_size is None else [f"training.eval_batch_size={args.batch_size}"]
+    report = measure(args.run, args.checkpoint, overrides)
+    if args.json:
+        print(json.dumps(report, indent=2))
+    else:
+        show(report)
+    return 0
+
+
+def measure(path: str, checkpoint: str, overrides: list[str]) -> dict[str, Any]:
+    """Evaluate a run on its test split → plain values: fractions, nats, multiply-accumulates per image."""
+    import torch
+
+    from dnw_graph.accounting import count
+    from dnw_graph.data import open_data
+    from dnw_graph.models import is_wired
+    from dnw_graph.training.checkpoint import read_state
+    from dnw_graph.training.distributed import choose_device
+    from dnw_graph.training.evaluate import evaluate
+    from dnw_graph.training.learner import check_precision
+    from dnw_graph.training.restore import load_run
+    from dnw_graph.training.run_directory import locate_checkpoint
+
+    directory = locate_checkpoint(path, checkpoint)
+    cfg, model = load_run(directory, overrides=overrides)
+    position = read_state(directory).get("position", {})
+    if cfg.training.threads is not None:
+        torch.set_num_threads(cfg.training.threads)
+    device = choose_device(cfg.training.device)
+    check_precision(cfg.training.precision, device)
+    batch_size = cfg.training.eval_batch_size or cfg.training.batch_size
+    batches = open_data(
+        cfg.data,
+        image_size=cfg.model.image_size,
+        num_classes=cfg.model.num_classes,
+        batch_size=batch_size,
+        train=False,
+        seed=cfg.training.seed,
+    )
+    size = count(model)
+    scores = evaluate(
+        model.to(device),
+        batches,
+        num_classes=cfg.model.num_classes,
+        device=device,
+        precision=cfg.training.precision,
+    )
+    assert scores is not None
+    return {
+        "checkpoint": str(directory),
+        "epoch": position.get("epoch"),
+        "step": position.get("step"),
+        "network": cfg.model.network,
+        "rule": cfg.model.rule if is_wired(model) else None,
+        "dataset": cfg.data.dataset,
+        "images": batches.num_samples,
+        "top1": scores["top1"],
+        "top5": scores.get("top5"),
+        "loss": scores["loss"],
+        "params": size.params,
+        "macs": size.macs,
+        "images_per_second": scores["images_per_second"],
+        "batch_size": batch_size,
+        "device": str(device),
+        "backend": cfg.model.backend if is_wired(model) else None,
+        "precision": cfg.training.precision,
+    }
+
+
+def show(report: dict[str, Any]) -> None:
+    """A table of two columns on stdout, without frames, so that it survives a pipe."""
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    for name, value in rows(report):
+        grid.add_row(name, value)
+    console = Console(file=sys.stdout, highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(file=sys.stdout, highlight=False, markup=False, width=160)
+    console.print(grid)
+
+
+def rows(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the table says, with units; what is unknown or has no meaning is left out."""
+    where = f"{report['device']}, {report['precision']}, batches of {report['batch_size']}"
+    wiring = "" if report["rule"] is None else f", rule {report['rule']}"
+    moment = "" if report["epoch"] is None else f" (epoch {report['epoch']}, step {report['step']:,})"
+    lines = [
+        ("checkpoint", f"{report['checkpoint']}{moment}"),
+        ("network", f"{report['network']}{wiring}"),
+        ("test images", f"{report['images']:,} of {report['dataset']}"),
+        ("top-1", f"{report['top1']:.2%}"),
+        ("top-5", "" if report["top5"] is None else f"{report['top5']:.2%}"),
+        ("loss", f"{report['loss']:.4f} nats"),
+        ("parameters", f"{report['params']:,}"),
+        ("MACs", f"{report['macs']:,} per image"),
+        ("speed", f"{report['images_per_second']:,.0f} images/s ({where})"),
+        ("backend", report["backend"] or ""),
+    ]
+    return [(name, value) for name, value in lines if value]
