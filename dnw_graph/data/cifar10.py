@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dnw_graph.data.arrays import ImageArrays, check_labels
-from dnw_graph.data.download import data_directory, downloading
+from dnw_graph.data.download import data_directory, downloading, one_process_at_a_time
 from dnw_graph.dependencies import load_torchvision
 from dnw_graph.errors import InputError
 
@@ -85,9 +85,10 @@ def read_python(root: Path, train: bool) -> tuple[Tensor, Tensor]:
     """Read the Python version through torchvision, downloading it if it is not there: as `read_binary`."""
     cifar10 = load_torchvision().datasets.CIFAR10
     folder = root / cifar10.base_folder
-    if not folder.exists():
-        with downloading("CIFAR-10", root, "download it elsewhere and put cifar-10-batches-py there"):
-            cifar10(root, download=True)
+    with one_process_at_a_time(root):
+        if not folder.exists():
+            with downloading("CIFAR-10", root, "download it elsewhere and put cifar-10-batches-py there"):
+                cifar10(root, download=True)
     try:
         data = cifar10(root, train=train)
     except RuntimeError as error:

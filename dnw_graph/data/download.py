@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http.client
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dnw_graph.errors import InputError
@@ -26,28 +27,30 @@ def data_directory(directory: str | None) -> Path | None:
 
 @contextmanager
 def downloading(name: str, root: Path, instead: str) -> Iterator[None]:
-    """Run a torchvision download into `root`, one process at a time; a failure becomes an InputError.
-
-    The ranks of a parallel run all come here: the first downloads, the others then find the files.
-    """
+    """A failed torchvision download into `root` becomes an InputError that says what to do `instead`."""
     try:
-        with _locked(root):
-            yield
+        yield
     except (OSError, RuntimeError, http.client.HTTPException) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{name} could not be downloaded into {root} ({reason}); {instead}") from error
 
 
 @contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    try:
-        import fcntl
-    except ImportError:  # not on Windows, where parallel runs are not supported either
+def one_process_at_a_time(root: Path) -> Iterator[None]:
+    """Hold a lock on a directory while looking for files there and downloading them.
+
+    The ranks of a parallel run all come here: the first downloads, the others then find the files whole.
+    """
+    if sys.platform == "win32":
         yield
         return
+    import fcntl
+
     descriptor = os.open(root, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Some network file systems have no locks; a single process needs none.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

@@ -11,11 +11,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from dnw_graph.data.arrays import ImageArrays, check_labels
-from dnw_graph.data.download import data_directory, downloading
+from dnw_graph.data.download import data_directory, downloading, one_process_at_a_time
 from dnw_graph.data.idx import read_idx
 from dnw_graph.dependencies import load_torchvision
 from dnw_graph.errors import InputError
 
+FILES = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+THREE_WAYS = "its idx files in data.directory, Debian's package dataset-fashion-mnist, or a download"
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 CLASS_NAMES = [
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
@@ -56,21 +58,34 @@ def read(directory: str | None, train: bool) -> ImageArrays:
 
 
 def find_folder(directory: str | None) -> Path:
-    """The first folder that holds any of the files, after a download if need be."""
+    """The first folder that holds any of the files, after a download if need be.
+
+    An incomplete torchvision folder is what an interrupted download leaves; another attempt completes it.
+    """
     root = data_directory(directory)
-    folders = ([root / "FashionMNIST" / "raw", root] if root else []) + [DEBIAN_FOLDER]
-    for folder in folders:
-        if any(folder.glob("train-*-ubyte*")) or any(folder.glob("t10k-*-ubyte*")):
-            return folder
-    places = "its idx files in data.directory, Debian's package dataset-fashion-mnist, or a download"
     if root is None:
+        if holds_any(DEBIAN_FOLDER):
+            return DEBIAN_FOLDER
         raise InputError(
             f"data.dataset fashion_mnist: not found in {DEBIAN_FOLDER} and no data directory given; "
-            f"there are three ways to get it: {places} by torchvision into data.directory"
+            f"there are three ways to get it: {THREE_WAYS} by torchvision into data.directory"
         )
-    with downloading("Fashion-MNIST", root, f"use one of {places} on a machine with a network"):
-        load_torchvision().datasets.FashionMNIST(root, download=True)
-    return root / "FashionMNIST" / "raw"
+    downloaded = root / "FashionMNIST" / "raw"
+    with one_process_at_a_time(root):
+        if holds_any(downloaded):
+            if all(any(downloaded.glob(f"{name}*")) for name in FILES):
+                return downloaded
+        else:
+            for folder in (root, DEBIAN_FOLDER):
+                if holds_any(folder):
+                    return folder
+        with downloading("Fashion-MNIST", root, f"use one of {THREE_WAYS} on a machine with a network"):
+            load_torchvision().datasets.FashionMNIST(root, download=True)
+    return downloaded
+
+
+def holds_any(folder: Path) -> bool:
+    return any((folder / f"{name}{suffix}").is_file() for name in FILES for suffix in ("", ".gz"))
 
 
 def existing_file(folder: Path, name: str) -> Path:

@@ -7,7 +7,9 @@ import gzip
 import hashlib
 import struct
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -78,31 +80,55 @@ def test_pixels_are_those_of_the_file(open_split, fashion_files, tmp_path):
     assert pixels.numpy().tobytes() == stored[: 4 * 28 * 28]
 
 
-def serve(folder):
-    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(folder))
-    handler.func.log_message = lambda *_: None
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+@pytest.fixture
+def published(fashion_files, tmp_path, monkeypatch):
+    """A local server of tiny files in place of torchvision's mirror, slow enough for two ranks to meet."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self):
+            time.sleep(0.02)
+            super().do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    folder = fashion_files(tmp_path / "published")
+    files = [(path.name, hashlib.md5(path.read_bytes()).hexdigest()) for path in sorted(folder.iterdir())]
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
-
-
-def test_downloaded_into_the_data_directory(open_split, fashion_files, tmp_path, monkeypatch):
-    published, target = fashion_files(tmp_path / "published"), tmp_path / "target"
-    target.mkdir()
     dataset = load_torchvision().datasets.FashionMNIST
-    checksums = [
-        (path.name, hashlib.md5(path.read_bytes()).hexdigest()) for path in sorted(published.iterdir())
-    ]
-    server = serve(published)
-    monkeypatch.setattr(dataset, "resources", checksums)
+    monkeypatch.setattr(dataset, "resources", files)
     monkeypatch.setattr(dataset, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
-    try:
-        assert open_split("fashion_mnist", target).num_samples == 20
-    finally:
-        server.shutdown()
-        server.server_close()
-    # The second time the server is gone.
+    yield folder
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def target(tmp_path):
+    (tmp_path / "target").mkdir()
+    return tmp_path / "target"
+
+
+def test_downloaded_into_the_data_directory(open_split, published, target, monkeypatch):
+    assert open_split("fashion_mnist", target).num_samples == 20
+    # The second time it must not ask again.
+    monkeypatch.setattr(load_torchvision().datasets.FashionMNIST, "mirrors", [])
     assert open_split("fashion_mnist", target, train=False).num_samples == 7
+
+
+def test_interrupted_download_is_completed(open_split, published, target):
+    folder = target / "FashionMNIST" / "raw"
+    folder.mkdir(parents=True)
+    content = (published / "t10k-images-idx3-ubyte.gz").read_bytes()
+    (folder / "t10k-images-idx3-ubyte.gz").write_bytes(content[:50])
+    assert open_split("fashion_mnist", target, train=False).num_samples == 7
+
+
+def test_ranks_download_once(open_split, published, target):
+    with ThreadPoolExecutor(2) as ranks:
+        opened = [ranks.submit(open_split, "fashion_mnist", target, rank=r, world_size=2) for r in (0, 1)]
+        assert [data.result().num_samples for data in opened] == [20, 20]
 
 
 def test_no_network_names_all_ways(open_split, tmp_path, monkeypatch):
