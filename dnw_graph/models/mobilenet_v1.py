@@ -32,6 +32,7 @@ def mobilenet_v1(
     blocks: Sequence[tuple[int, int, int, int]] = PUBLISHED_BLOCKS,
     seed: int = 0,
     backend: str = "auto",
+    weight_scale: float = 1.0,
 ) -> WiredNetwork:
     """Stem 3×3 → five wired stages → batch norm, ReLU, pool, classifier.
 
@@ -51,6 +52,7 @@ def mobilenet_v1(
             name=f"stage_{stage.index}",
             seed=seed,
             backend=backend,
+            weight_scale=weight_scale,
         )
         for stage in layout.stages
     ]
@@ -65,7 +67,7 @@ def mobilenet_v1(
         check_budget(k, channels * num_classes, f"model.small with {share}", "the classifier")
         wiring = WiredStage(bipartite.stages[0], maker, k, name="head", seed=seed, backend=backend)
         head = WiredClassifier(bipartite, wiring)
-    return WiredNetwork(
+    network = WiredNetwork(
         network="mobilenet_v1",
         rule_name=rule,
         stem=ConvStem(layout.levels[0].size, stride=1 if image_size <= SMALL_IMAGE else 2),
@@ -73,3 +75,7 @@ def mobilenet_v1(
         head=head,
         image_size=image_size,
     )
+    if width is not None:
+        # The published counts reckon with the width, which the budgets do not tell.
+        network.metadata["width"] = width
+    return network

@@ -41,6 +41,7 @@ def build_model(cfg: Config) -> nn.Module:
             image_size=model.image_size,
             seed=cfg.training.seed,
             backend=model.backend,
+            weight_scale=model.weight_scale,
             **options,
         )
 

@@ -27,7 +27,17 @@ class WiredStage(nn.Module):
     weight: nn.Parameter
     selected: Tensor
 
-    def __init__(self, stage: Stage, rule: Rule, budget: int, *, name: str, seed: int, backend: str = "auto") -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        rule: Rule,
+        budget: int,
+        *,
+        name: str,
+        seed: int,
+        backend: str = "auto",
+        weight_scale: float = 1.0,
+    ) -> None:
         super().__init__()
         if backend != "auto":
             find_backend(backend)
@@ -37,6 +47,7 @@ class WiredStage(nn.Module):
         self.name = name
         self.seed = seed
         self.backend = backend
+        self.weight_scale = weight_scale
         self.weight = nn.Parameter(torch.empty(stage.num_candidates))
         self.register_buffer("selected", torch.empty(0, dtype=torch.int64))
         self.register_buffer("saw_nan", torch.zeros((), dtype=torch.bool), persistent=False)
@@ -46,11 +57,11 @@ class WiredStage(nn.Module):
         self.rewire()
 
     def reset_parameters(self) -> None:
-        """Uniform in ±1/sqrt(sources of the stage), torch's usual range for a 1×1 convolution."""
-        sources = sum(block.num_sources for block in self.stage.blocks)
+        """Uniform in ±weight_scale/sqrt(sources of the stage); at 1, torch's range for a 1×1 convolution."""
+        reach = self.weight_scale * sum(block.num_sources for block in self.stage.blocks) ** -0.5
         generator = torch.Generator().manual_seed(self._stream("weight"))
         with torch.no_grad():
-            self.weight.uniform_(-(sources**-0.5), sources**-0.5, generator=generator)
+            self.weight.uniform_(-reach, reach, generator=generator)
 
     def _stream(self, purpose: str) -> int:
         """A seed of its own for each purpose, so that no draw depends on another."""

@@ -33,6 +33,7 @@ def tiny_static(
     stem_channels: int = PUBLISHED_STEM,
     seed: int = 0,
     backend: str = "auto",
+    weight_scale: float = 1.0,
 ) -> WiredNetwork:
     """Stem → five groups of nodes and a readout, one stage of 8×8 maps → linear.
 
@@ -49,6 +50,7 @@ def tiny_static(
         name="stage_0",
         seed=seed,
         backend=backend,
+        weight_scale=weight_scale,
     )
     return WiredNetwork(
         network="tiny_static",

@@ -89,6 +89,9 @@ class Model(Section):
         description="side of the input images, in pixels", examples=[32]
     )
     num_classes: Annotated[int, Field(ge=2)] = Field(description="number of classes", examples=[10])
+    weight_scale: Positive = Field(
+        1.0, description="factor on the range ±1/sqrt(sources of the stage) of fresh candidate weights"
+    )
     backend: str = Field(
         "auto", min_length=1, description="message-passing backend by name; auto: the fastest"
     )
@@ -103,7 +106,7 @@ class Model(Section):
             dense = f"has no meaning for the wired network {self.network}; leave it out and set a budget"
             return {"multiplier": dense}
         wired = f"has no meaning for the dense network {self.network}, which has no wiring; leave it out"
-        unused = dict.fromkeys(("rule", "small", "backend"), wired)
+        unused = dict.fromkeys(("rule", "small", "weight_scale", "backend"), wired)
         multiplier = (
             f"has no meaning for the dense network {self.network}; leave it out and set model.multiplier"
         )
