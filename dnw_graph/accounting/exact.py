@@ -7,15 +7,16 @@ every kernel does them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dnw_graph.accounting.report import StageCount
+from dnw_graph.graph.layout import Layout
+from dnw_graph.graph.status import LIVE, edge_is_live
 
-LIVE = 2
-"""Code of a live node in `status`."""
 KERNEL = 9
 """Weights of a node's single-channel 3x3 convolution."""
 
@@ -52,7 +53,24 @@ class GraphArrays:
     @property
     def live_edges(self) -> Mask:
         """[E] whether both ends of an edge are live."""
-        return self.live[self.source] & self.live[self.target]
+        return edge_is_live(self.status, self.source, self.target)
+
+
+def graph_arrays(
+    layout: Layout, source: Integers, target: Integers, status: Integers, side: int
+) -> GraphArrays:
+    """The numbers of a wiring source -> target in a body whose stem gives maps of `side` pixels a side."""
+    levels = layout.levels
+    return GraphArrays(
+        level=layout.per_node([level.index for level in levels]),
+        stage=layout.per_node([level.stage for level in levels]),
+        resolution=layout.per_node(layout.resolutions(side)),
+        stride=layout.per_node([level.stride for level in levels]),
+        status=status,
+        has_operation=layout.per_node([level.sends for level in levels]).astype(bool),
+        source=source,
+        target=target,
+    )
 
 
 def convolving_nodes(graph: GraphArrays) -> Mask:
@@ -92,6 +110,30 @@ def count_stages(graph: GraphArrays) -> tuple[StageCount, ...]:
                 convolutions=convolutions,
                 params=KERNEL * convolutions + edge_count,
                 macs=KERNEL * int((output_side[nodes] ** 2).sum()) + int(edge_pixels[edges].sum()),
+            )
+        )
+    return tuple(stages)
+
+
+def bound_stages(layout: Layout, budgets: Sequence[int], side: int) -> tuple[StageCount, ...]:
+    """What `count_stages` would say of a wiring that spends its budgets and leaves no node out.
+
+    budgets  edges of each stage
+    """
+    sides = layout.resolutions(side)
+    stages = []
+    for stage, edges in zip(layout.stages, budgets, strict=True):
+        senders = stage.levels[:-1]
+        convolutions = sum(level.size for level in senders)
+        pixels = sum(level.size * (-(-sides[level.index] // level.stride)) ** 2 for level in senders)
+        stages.append(
+            StageCount(
+                name=f"stage_{stage.index}",
+                nodes=sum(level.size for level in stage.levels if level.stage == stage.index),
+                edges=edges,
+                convolutions=convolutions,
+                params=KERNEL * convolutions + edges,
+                macs=KERNEL * pixels + edges * sides[stage.levels[-1].index] ** 2,
             )
         )
     return tuple(stages)

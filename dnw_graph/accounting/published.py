@@ -11,7 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dnw_graph.accounting.report import Part, Published
+from dnw_graph.graph.layout import Layout
 
 PIXELS = 224
 TINY_STEM_AND_CLASSIFIER = 2258
@@ -19,7 +23,7 @@ TINY_STEM_AND_CLASSIFIER = 2258
 
 
 @dataclass(frozen=True)
-class Block:
+class Rectangle:
     """A stage as the 2019 program saw it: one rectangle of weights [targets, sources].
 
     inputs  nodes that enter; their convolution has this stride
@@ -38,6 +42,14 @@ class Block:
     @property
     def targets(self) -> int:
         return self.width * self.groups
+
+
+def rectangles(layout: Layout) -> tuple[Rectangle, ...]:
+    """The rectangles of a chain of stages."""
+    return tuple(
+        Rectangle(stage.levels[0].size, stage.levels[1].size, stage.levels[0].stride, len(stage.levels) - 1)
+        for stage in layout.stages
+    )
 
 
 @dataclass(frozen=True)
@@ -62,23 +74,26 @@ def prune_rate(width: float) -> float:
     return float(1 - Fraction(str(width)))
 
 
-def all_alive(blocks: Sequence[Block]) -> Alive:
+def all_alive(blocks: Sequence[Rectangle]) -> Alive:
     """Every node used: with it, `profile` gives the bound of a budget."""
     return Alive(tuple(block.sources for block in blocks), blocks[0].inputs, blocks[-1].width)
 
 
-def float_budget(block: Block, rate: float) -> float:
-    """Edges that the program reckoned with, float64: its budget after going through a prune rate and back."""
+def block_prune_rate(block: Rectangle, rate: float) -> float:
+    """Share of the rectangle that the program pruned, for the configuration's prune rate; float64."""
     edges = block.inputs * block.width * (1 - rate) * (1 - rate)
     for _ in range(block.groups - 1):
         edges += block.width * block.width * (1 - rate) * (1 - rate)
-    positions = block.sources * block.targets
-    block_rate = 1 - edges / float(positions)
-    return positions * (1 - block_rate)
+    return 1 - edges / float(block.sources * block.targets)
+
+
+def float_budget(block: Rectangle, rate: float) -> float:
+    """Edges that the program reckoned with: its budget after going through a prune rate and back."""
+    return block.sources * block.targets * (1 - block_prune_rate(block, rate))
 
 
 def profile(
-    blocks: Sequence[Block],
+    blocks: Sequence[Rectangle],
     rate: float,
     num_classes: int,
     *,
@@ -90,20 +105,21 @@ def profile(
     rate  prune rate: 0.775 for a network of width 0.225
     """
     edges = [float_budget(block, rate) for block in blocks]
-    return profile_edges(blocks, edges, num_classes, alive=alive, head_rate=rate if small else None)
+    head_edges = int(blocks[-1].width * num_classes * (1 - rate)) if small else None
+    return profile_edges(blocks, edges, num_classes, alive=alive, head_edges=head_edges)
 
 
 def profile_edges(
-    blocks: Sequence[Block],
+    blocks: Sequence[Rectangle],
     edges: Sequence[float],
     num_classes: int,
     *,
     alive: Alive | None = None,
-    head_rate: float | None = None,
+    head_edges: int | None = None,
 ) -> Published:
     """The same from a number of edges per block (what budgets that are no prune rate give).
 
-    head_rate  prune rate of a wired classifier; None: the classifier is dense
+    head_edges  edges of a wired classifier; None: the classifier is dense
     """
     alive = all_alive(blocks) if alive is None else alive
     side = PIXELS // 2
@@ -114,10 +130,7 @@ def profile_edges(
         stages.append(
             Part(params=int(9 * sources + budget), macs=int(9 * sources * side * side + budget * side * side))
         )
-    if head_rate is None:
-        classifier = alive.outputs * num_classes
-    else:
-        classifier = int(blocks[-1].width * num_classes * (1 - head_rate))
+    classifier = alive.outputs * num_classes if head_edges is None else head_edges
     head = Part(params=classifier, macs=classifier + side * side * alive.outputs)
     return Published(
         params=stem.params + sum(stage.params for stage in stages) + head.params,
@@ -128,9 +141,23 @@ def profile_edges(
     )
 
 
-def tiny(edges: int, nodes: int = 800) -> Published:
+def tiny(edges: int, nodes: int = 800, stem_and_classifier: int = TINY_STEM_AND_CLASSIFIER) -> Published:
     """The paper's "41k": edges, nine weights per node, stem and classifier with their norms and biases.
 
     The instance norms of the nodes are not in it, and no MACs were published.
     """
-    return Published(params=edges + 9 * nodes + TINY_STEM_AND_CLASSIFIER, macs=None)
+    return Published(params=edges + 9 * nodes + stem_and_classifier, macs=None)
+
+
+def alive_in(effective: Sequence[NDArray[np.bool_]], blocks: Sequence[Rectangle]) -> Alive:
+    """What a file's full rectangles use, "backward" positions included.
+
+    effective  per block [targets, sources] bool: where the effective weight is not zero
+    """
+    sends = [np.any(mask, axis=0) for mask in effective]
+    hears: NDArray[np.bool_] = np.any(effective[-1], axis=1)
+    return Alive(
+        sources=tuple(int(flags.sum()) for flags in sends),
+        stem=int(sends[0][: blocks[0].inputs].sum()),
+        outputs=int(hears[-blocks[-1].width :].sum()),
+    )

@@ -6,7 +6,8 @@ convention (see `published.py`). The two are shown side by side and never added 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -51,6 +52,19 @@ class Published:
     stages: tuple[Part, ...] | None = None
     head: Part | None = None
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, ready for JSON; `from_dict` reads them back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Published:
+        """What `as_dict` gave, also after a way through JSON."""
+        if values["stages"] is None:
+            return cls(values["params"], values["macs"])
+        stem, head = (Part(**values[name]) for name in ("stem", "head"))
+        stages = tuple(Part(**stage) for stage in values["stages"])
+        return cls(values["params"], values["macs"], stem, stages, head)
+
 
 @dataclass(frozen=True)
 class Report:
@@ -90,6 +104,21 @@ class Report:
         return 2 * self.macs
 
     @property
+    def nodes(self) -> int | None:
+        """Live nodes that receive in a stage of the body (stem channels do not)."""
+        return _sum(stage.nodes for stage in self.stages)
+
+    @property
+    def convolutions(self) -> int | None:
+        """Node convolutions that run, those of the stem's channels included."""
+        return _sum(stage.convolutions for stage in self.stages)
+
+    @property
+    def edges(self) -> int | None:
+        """Live edges of the body; those of a wired classifier are in `head`."""
+        return _sum(stage.edges for stage in self.stages)
+
+    @property
     def published_params(self) -> int | None:
         """Parameters in the published convention."""
         return None if self.published is None else self.published.params
@@ -104,7 +133,7 @@ class Report:
         if self.published is None or self.published.stages is None:
             return {}
         parts = (self.published.stem, *self.published.stages, self.published.head)
-        return {name: part for (name, _), part in zip(self.parts, parts) if part is not None}
+        return {name: part for (name, _), part in zip(self.parts, parts, strict=True) if part is not None}
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers, ready for JSON."""
@@ -136,3 +165,8 @@ class Report:
 
 def _numbers(part: Part) -> dict[str, int]:
     return {"params": part.params, "macs": part.macs, "flops": part.flops}
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

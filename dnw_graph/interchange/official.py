@@ -8,13 +8,16 @@ selection over the full rectangle and keeps the usable edges.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from dnw_graph.accounting.model import remember_published
+from dnw_graph.accounting.published import alive_in, block_prune_rate, profile, rectangles, tiny
 from dnw_graph.errors import InputError
-from dnw_graph.graph.layout import Stage
+from dnw_graph.graph.status import Flags
 from dnw_graph.interchange.official_file import read_official_file
 from dnw_graph.models.heads import LinearHead, WiredClassifier
 from dnw_graph.models.mobilenet_v1 import PUBLISHED_BLOCKS, mobilenet_v1
@@ -143,6 +146,7 @@ def _mobilenet(
         blocks=blocks,
     )
     tensors.fill(model.stem.conv, "conv1")  # type: ignore[arg-type]
+    table, effective = rectangles(model.layout), []
     for index, (_, width, _, count) in enumerate(blocks):
         stage = model.body.stages[index]
         assert isinstance(stage, WiredStage)
@@ -158,8 +162,10 @@ def _mobilenet(
             _copy(operation.kernel, kernel)
         first_target, first_source = stage.stage.levels[1].first, stage.stage.levels[0].first
         shape = (width * count, stage.stage.levels[0].size + rows)
-        pruned = int(_block_prune_rate(stage.stage, prune_rate, shape) * (shape[0] * shape[1]))
-        _wire(model, stage, tensors, f"{where}.graph", shape, first_target, first_source, graph, pruned)
+        pruned = int(block_prune_rate(table[index], prune_rate) * (shape[0] * shape[1]))
+        effective.append(
+            _wire(model, stage, tensors, f"{where}.graph", shape, first_target, first_source, graph, pruned)
+        )
     head = model.head
     assert isinstance(head, (LinearHead, WiredClassifier))
     tensors.fill(head.norm, "bn")
@@ -169,6 +175,10 @@ def _mobilenet(
         _wire(model, head.wiring, tensors, "linear.graph", shape, head.layout.levels[1].first, 0, graph, pruned)
     else:
         tensors.fill(head.linear, "linear")
+    # Edges that are never read count in the published convention, and this model does not have them.
+    model.metadata["width"] = float(1 - Fraction(str(prune_rate)))
+    alive = alive_in(effective, table)
+    remember_published(model, profile(table, prune_rate, classes, small=small, alive=alive))
     return model
 
 
@@ -207,21 +217,14 @@ def _tiny(
     pruned = int(prune_rate * nodes * nodes)
     _wire(model, wired, tensors, "graph", (nodes, nodes), 0, 0, graph, pruned)
     tensors.fill(model.head.linear, "fc")  # type: ignore[arg-type]
+    around = sum(parameter.numel() for part in (stem, model.head) for parameter in part.parameters())
+    remember_published(model, tiny(model.metadata["official"][wired.name]["kept"], nodes, around))
     return model
 
 
 def _agree(name: str, found: int, wanted: int | None) -> None:
     if wanted is not None and wanted != found:
         raise InputError(f"{name}: its classifier has {found} classes, not {wanted}; leave num_classes out or correct it")
-
-
-def _block_prune_rate(stage: Stage, prune_rate: float, shape: tuple[int, int]) -> float:
-    """The 2019 program's rate for a stage, in its own order of float64 operations."""
-    levels = stage.levels
-    edges = levels[0].size * levels[1].size * (1 - prune_rate) * (1 - prune_rate)
-    for _ in levels[2:]:
-        edges += levels[1].size * levels[1].size * (1 - prune_rate) * (1 - prune_rate)
-    return 1 - edges / float(shape[0] * shape[1])
 
 
 @torch.no_grad()
@@ -235,8 +238,10 @@ def _wire(
     first_source: int,
     graph: str,
     pruned: int,
-) -> None:
+) -> Flags:
     """Fill a stage's parameter from a rectangle [targets, sources] and select what the file selects.
+
+    Returns where the file's effective weight is not zero, [targets, sources] bool.
 
     Row 0 of the rectangle is node `first_target`, column 0 node `first_source`. In the tiny
     network a readout node's row is that of its twin.
@@ -263,3 +268,4 @@ def _wire(
     kept = int(chosen.sum())
     record = {"kept": kept, "usable": selected.numel(), "never_read": kept - selected.numel()}
     model.metadata.setdefault("official", {})[wired.name] = record
+    return (chosen & (rectangle != 0)).numpy()

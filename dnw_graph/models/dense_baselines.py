@@ -5,6 +5,8 @@ Sources: Howard et al. 2017, "MobileNets", table 1; Ma et al. 2018, "ShuffleNet 
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from dnw_graph.dependencies import load_torchvision
@@ -79,14 +81,15 @@ def shufflenet_v2(multiplier: float, num_classes: int, image_size: int) -> nn.Mo
     if multiplier not in _SHUFFLENET_NAMES:
         known = " or ".join(str(m) for m in _SHUFFLENET_NAMES)
         raise InputError(f"model.multiplier {multiplier} is not a ShuffleNetV2 that we know; use {known}.")
-    build = getattr(load_torchvision().models, _SHUFFLENET_NAMES[multiplier])
-    model: nn.Module = build(weights=None, num_classes=num_classes)
+    build: Any = getattr(load_torchvision().models, _SHUFFLENET_NAMES[multiplier])
+    model = build(weights=None, num_classes=num_classes)
     if image_size <= SMALL_IMAGE:
         model.conv1[0].stride = (1, 1)
         model.maxpool = nn.Identity()
     model.multiplier = float(multiplier)
     model.num_classes = num_classes
     model.image_size = image_size
+    assert isinstance(model, nn.Module)
     return model
 
 

@@ -40,8 +40,12 @@ def test_by_hand():
 
 @pytest.mark.parametrize(
     ("build", "multiplier", "params", "macs"),
-    [(*BASELINES[0], "0.5", "41.0"), (*BASELINES[1], "1.3", "149.5")]
-    + [(*BASELINES[2], "1.4", "40.5"), (*BASELINES[3], "2.3", "144.9")],
+    [
+        (*BASELINES[0], "0.5", "41.0"),
+        (*BASELINES[1], "1.3", "149.5"),
+        (*BASELINES[2], "1.4", "40.5"),
+        (*BASELINES[3], "2.3", "144.9"),
+    ],
 )
 def test_published_baselines(build, multiplier, params, macs):
     report = count_dense(build(multiplier, 1000, 224))

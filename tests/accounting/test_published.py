@@ -7,16 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from dnw_graph.accounting.published import Alive, Block, float_budget, profile, prune_rate, tiny
+from dnw_graph.accounting.published import (
+    Alive,
+    float_budget,
+    profile,
+    prune_rate,
+    rectangles,
+    tiny,
+)
+from dnw_graph.graph.layout import chain_of_stages
+from dnw_graph.models.mobilenet_v1 import PUBLISHED_BLOCKS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-BLOCKS = (
-    Block(32, 64, 1, 1),
-    Block(64, 128, 2, 2),
-    Block(128, 256, 2, 2),
-    Block(256, 512, 2, 6),
-    Block(512, 1024, 2, 2),
-)
+BLOCKS = rectangles(chain_of_stages(PUBLISHED_BLOCKS))
 
 
 def golden(name: str) -> dict:
@@ -40,13 +43,15 @@ def test_float_budgets_to_the_last_bit(config):
 def test_profile_of_a_wiring(case):
     data = golden(case)
     blocks, expected = data["blocks"], data["profile"]
-    table = [Block(b["inp"], b["oup"], block.stride, b["inner_blocks"]) for b, block in zip(blocks, BLOCKS)]
+    assert [(b["inp"], b["oup"], b["inner_blocks"]) for b in blocks] == [
+        (b.inputs, b.width, b.groups) for b in BLOCKS
+    ]
     alive = Alive(
         sources=tuple(block["sources_with_output"] for block in blocks),
         stem=blocks[0]["input_sources_with_output"],
         outputs=blocks[-1]["output_targets_with_input"],
     )
-    found = profile(table, data["prune_rate"], data["output_size"], small=data["small"], alive=alive)
+    found = profile(BLOCKS, data["prune_rate"], data["output_size"], small=data["small"], alive=alive)
     assert [(stage.params, stage.macs) for stage in found.stages] == [
         (block["params"], block["macs"]) for block in expected["per_block"]
     ]

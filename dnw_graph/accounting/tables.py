@@ -1,0 +1,155 @@
+"""Counts laid out for people: the exact and the published convention side by side, each column named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dnw_graph.accounting.paper import PaperRow
+from dnw_graph.accounting.report import Part, Report, StageCount
+
+UNITS = {
+    "macs": "multiply-accumulates per image, exact",
+    "flops": "2 x macs",
+    "params": "weights without norms and biases",
+    "published_params, published_macs": "convention of the 2019 program, always at 224 pixels",
+    "paper": "as printed in the paper, in millions",
+}
+MACS_NOTE = "MACs are exact multiply-accumulates per image; 1 MAC = 2 FLOPs."
+PUBLISHED_NOTE = "published: the 2019 convention (edge budget, 224 pixels, pooling included); never mixed with exact."
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One network and its counts.
+
+    model   the `model` section of its configuration
+    counts  by what was counted: a wiring, a run
+    bound   the count if every node were live; None for dense networks
+    paper   its row in the paper, if it has one
+    """
+
+    name: str
+    model: Any
+    counts: dict[str, Report]
+    bound: Report | None
+    paper: PaperRow | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        paper = None
+        if self.paper is not None:
+            macs = None if self.paper.macs is None else float(self.paper.macs)
+            paper = {"params_millions": float(self.paper.params), "macs_millions": macs}
+        return {
+            "name": self.name,
+            "model": self.model.model_dump(mode="json", exclude_none=True),
+            "counts": [{"of": name, **report.as_dict()} for name, report in self.counts.items()],
+            "bound": None if self.bound is None else self.bound.as_dict(),
+            "paper": paper,
+        }
+
+
+@dataclass(frozen=True)
+class Row:
+    cells: list[str]
+    is_total: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """words: positions of the columns that hold words; the others hold numbers."""
+
+    title: str
+    columns: list[str]
+    rows: list[Row]
+    notes: list[str] = field(default_factory=list)
+    words: tuple[int, ...] = (0,)
+
+
+def network_table(counted: Counted) -> Table:
+    """Stages and totals of one network."""
+    (of, report), *_ = counted.counts.items()
+    columns = ["part", "nodes", "convolutions", "edges", "params", "MACs", "FLOPs"]
+    columns += ["published params", "published MACs"]
+    published = report.published_parts()
+    rows = [Row([name, *_shape(part), *_cost(part, published.get(name))]) for name, part in report.parts]
+    rows.append(Row(["total", *_totals(report)], is_total=True))
+    if counted.bound is not None:
+        rows.append(Row(["bound of the budget", *_totals(counted.bound)]))
+    if counted.paper is not None:
+        rows.append(Row(["paper", "", "", "", "", "", "", *_paper(counted.paper)]))
+    others = f"{of}; norms and biases, in no column: {_number(report.norm_and_bias_params)} parameters."
+    title = f"{counted.name}: {_describe(counted.model)}"
+    return _without_empty_columns(Table(title, columns, rows, [others, *_notes(report)]))
+
+
+def published_table(networks: list[Counted]) -> Table:
+    """All networks of the paper, one line per thing counted."""
+    columns = ["network", "counted", "params", "MACs", "FLOPs", "published params", "published MACs"]
+    columns += ["paper params", "paper MACs"]
+    rows = []
+    for counted in networks:
+        reports = {} if counted.bound is None else {"bound of the budget": counted.bound}
+        name, paper = counted.name, ["", ""] if counted.paper is None else _paper(counted.paper)
+        for of, report in (reports | counted.counts).items():
+            rows.append(Row([name, of, *_totals(report)[3:], *paper]))
+            name, paper = "", ["", ""]
+    learned = "Learned wirings were published after training, which kills nodes: give a RUN to count one."
+    notes = [MACS_NOTE, PUBLISHED_NOTE, learned]
+    return Table("Published networks, 224 pixels, 1000 classes", columns, rows, notes, words=(0, 1))
+
+
+def markdown(table: Table) -> str:
+    """A Markdown table under a bold title, notes below."""
+    rule = [":--" if index in table.words else "--:" for index in range(len(table.columns))]
+    lines = [_line(table.columns), _line(rule), *(_line(row.cells) for row in table.rows)]
+    return "\n".join([f"**{table.title}**", "", *lines, "", *(f"{note}  " for note in table.notes)]).rstrip()
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _notes(report: Report) -> list[str]:
+    return [MACS_NOTE] if report.published is None else [MACS_NOTE, PUBLISHED_NOTE]
+
+
+def _without_empty_columns(table: Table) -> Table:
+    used = [index for index in range(len(table.columns)) if any(row.cells[index] for row in table.rows)]
+    rows = [Row([row.cells[index] for index in used], row.is_total) for row in table.rows]
+    words = tuple(number for number, index in enumerate(used) if index in table.words)
+    return Table(table.title, [table.columns[index] for index in used], rows, table.notes, words)
+
+
+def _describe(model: Any) -> str:
+    unused = model.meaningless()
+    keys = [key for key in ("rule", "width", "edges", "density", "multiplier") if key not in unused]
+    said = [f"{key} {getattr(model, key)}" for key in keys if getattr(model, key) is not None]
+    name = f"{model.network} small" if model.small else model.network
+    return ", ".join([name, *said, f"{model.image_size} pixels", f"{model.num_classes} classes"])
+
+
+def _shape(part: Part | Report) -> list[str]:
+    if isinstance(part, Part) and not isinstance(part, StageCount):
+        return ["", "", ""]
+    return [_number(part.nodes), _number(part.convolutions), _number(part.edges)]
+
+
+def _cost(part: Part, published: Part | None) -> list[str]:
+    beside = ["", ""] if published is None else [_number(published.params), _number(published.macs)]
+    return [_number(part.params), _number(part.macs), _number(part.flops), *beside]
+
+
+def _totals(report: Report) -> list[str]:
+    exact = [report.params, report.macs, report.flops]
+    cost = [_number(value) for value in (*exact, report.published_params, report.published_macs)]
+    return [*_shape(report), *cost]
+
+
+def _paper(row: PaperRow) -> list[str]:
+    return [f"{row.params} M", "" if row.macs is None else f"{row.macs} M"]
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"

@@ -1,0 +1,147 @@
+"""`dnw-graph count`: parameters and MACs of configurations, of runs, and of the published networks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dnw_graph.commands import options
+from dnw_graph.errors import InputError
+
+if TYPE_CHECKING:
+    from dnw_graph.accounting.tables import Counted
+    from dnw_graph.training.config import Config
+
+HELP = "count parameters and MACs of configurations, of runs, or of the published networks"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="*", help="run directory, or a checkpoint in it")
+    parser.add_argument(
+        "--config",
+        dest="configs",
+        metavar="FILE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="configurations: their first wiring, and the bound of their budget",
+    )
+    parser.add_argument(
+        "--published",
+        action="store_true",
+        help="the networks of the paper, beside its numbers; with RUN also the count of that run",
+    )
+    options.add_overrides(parser)
+    options.add_plugins(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    form.add_argument("--markdown", action="store_true", help="print Markdown tables")
+
+
+def run(args: argparse.Namespace) -> int:
+    _check(args)
+    options.load_plugins(args)
+    from dnw_graph.accounting import tables
+
+    if args.published:
+        networks = list(_published(args.runs))
+        made = [tables.published_table(networks)]
+    else:
+        networks = [*map(_of_config, _configs(args)), *map(_of_run, args.runs)]
+        made = [tables.network_table(network) for network in networks]
+    if args.json:
+        found = {"units": tables.UNITS, "networks": [each.as_dict() for each in networks]}
+        print(json.dumps(found, indent=2))
+    elif args.markdown:
+        print("\n\n".join(tables.markdown(table) for table in made))
+    else:
+        _show(made)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.published and args.configs:
+        raise InputError("--published takes no --config; leave one of the two out.")
+    if args.overrides and not args.configs:
+        raise InputError("--set changes a configuration; give one with --config.")
+    if not (args.published or args.configs or args.runs):
+        raise InputError("nothing to count; give a RUN, --config FILE or --published.")
+
+
+def _configs(args: argparse.Namespace) -> Iterator[tuple[str, Config]]:
+    from dnw_graph.training.config import load_config
+
+    for path in args.configs:
+        yield Path(path).stem, load_config(path, args.overrides)
+
+
+def _of_config(named: tuple[str, Config]) -> Counted:
+    from dnw_graph.accounting import bound, count, paper
+    from dnw_graph.accounting.tables import Counted
+    from dnw_graph.models import build_model, is_wired
+
+    name, cfg = named
+    model = build_model(cfg)
+    wiring = f"first wiring, seed {cfg.training.seed}" if is_wired(model) else "dense"
+    return Counted(name, cfg.model, {wiring: count(model)}, bound(model), paper.find(cfg.model))
+
+
+def _of_run(path: str) -> Counted:
+    from dnw_graph.accounting import bound, count, paper
+    from dnw_graph.accounting.tables import Counted
+    from dnw_graph.training import load_run
+
+    cfg, model = load_run(path)
+    return Counted(path, cfg.model, {f"run {path}": count(model)}, bound(model), paper.find(cfg.model))
+
+
+def _published(paths: list[str]) -> Iterator[Counted]:
+    """The rows of the paper: bound, a drawn wiring where the rule draws, and runs of the same network."""
+    from dnw_graph.accounting import paper
+
+    runs = [_of_run(path) for path in paths]
+    for each in runs:
+        if each.paper not in paper.IMAGENET:
+            raise InputError(f"{each.name}: is not in the published table; count it without --published.")
+    for row in paper.IMAGENET:
+        counted = _of_config((row.name, _published_config(row)))
+        if row.is_wired and row.model["rule"] != "random":
+            # An untrained learned wiring says nothing about the published, trained one.
+            counted.counts.clear()
+        for each in runs:
+            if each.paper == row:
+                counted.counts.update(each.counts)
+        yield counted
+
+
+def _published_config(row: Any) -> Config:
+    from dnw_graph.training.config import config_from_dict
+
+    training = {"epochs": 250, "batch_size": 512}
+    sections = {"model": row.model, "data": {"dataset": "imagenet"}, "training": training}
+    return config_from_dict(sections, where=row.name)
+
+
+def _show(made: list[Any]) -> None:
+    """Tables on stdout; as wide as they need when that is no terminal."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=sys.stdout, highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(file=sys.stdout, highlight=False, markup=False, width=200)
+    for number, each in enumerate(made):
+        if number:
+            console.print()
+        table = Table(title=each.title, title_justify="left", box=box.SIMPLE_HEAD, caption_justify="left")
+        table.caption = "\n".join(each.notes)
+        for index, name in enumerate(each.columns):
+            table.add_column(name, justify="left" if index in each.words else "right", overflow="fold")
+        for row in each.rows:
+            table.add_row(*row.cells, style="bold" if row.is_total else None)
+        console.print(table)
