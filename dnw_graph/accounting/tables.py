@@ -16,7 +16,12 @@ UNITS = {
     "paper": "as printed in the paper, in millions",
 }
 MACS_NOTE = "MACs are exact multiply-accumulates per image; 1 MAC = 2 FLOPs."
-PUBLISHED_NOTE = "published: the 2019 convention (edge budget, 224 pixels, pooling included); never mixed with exact."
+PUBLISHED_NOTE = (
+    "published: the 2019 convention (edge budget, 224 pixels, with pooling); never mixed with exact."
+)
+TINY_NOTE = (
+    "published: edge budget, every node, and the norms and biases of stem and classifier; MACs were not."
+)
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,9 @@ def _line(cells: list[str]) -> str:
 
 
 def _notes(report: Report) -> list[str]:
-    return [MACS_NOTE] if report.published is None else [MACS_NOTE, PUBLISHED_NOTE]
+    if report.published is None:
+        return [MACS_NOTE]
+    return [MACS_NOTE, TINY_NOTE if report.published.macs is None else PUBLISHED_NOTE]
 
 
 def _without_empty_columns(table: Table) -> Table:
