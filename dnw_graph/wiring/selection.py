@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_SAMPLE = 1 << 16
+_SAMPLE = 1 << 15
 
 
 def strongest(score: Tensor, k: int) -> Tensor:
@@ -15,42 +15,41 @@ def strongest(score: Tensor, k: int) -> Tensor:
     returns  [k] int64, on the device of `score`
     Raises ValueError unless 0 <= k <= E.
     """
+    score = score.detach()
     size = score.numel()
     if not 0 <= k <= size:
         raise ValueError(f"cannot choose {k} of {size} candidates")
     if k in (0, size):
         return torch.arange(k, device=score.device)
-    magnitude = score.detach().abs().nan_to_num(nan=0.0, posinf=torch.inf)
-    threshold = _kth_largest(magnitude, k)
-    above = magnitude > threshold
+    shortlist = _shortlist(score, k)
+    ids = torch.arange(size, device=score.device) if shortlist is None else shortlist
+    magnitude = (score if shortlist is None else score[ids]).abs().nan_to_num(nan=0.0, posinf=torch.inf)
+    threshold = magnitude.kthvalue(ids.numel() - k + 1).values
+    chosen = magnitude > threshold
     # What is missing to k is filled from the ties at the threshold, lowest id first.
     ties = torch.nonzero(magnitude == threshold).squeeze(1)
-    missing = k - int(above.sum())
-    above[ties[:missing]] = True
-    return torch.nonzero(above).squeeze(1)
+    chosen[ties[: k - int(chosen.sum())]] = True
+    return ids[chosen]
 
 
-def _kth_largest(magnitude: Tensor, k: int) -> Tensor:
-    """The k-th largest value of a vector [E], as a 0-d tensor.
+def _shortlist(score: Tensor, k: int) -> Tensor | None:
+    """Ascending ids that hold the k largest |score| and little else, or None where none was found.
 
-    A sample brackets the value, so that only a small share of a large vector is ordered;
-    where the bracket misses, the whole vector is.
+    A sample tells a bound that slightly more than k values reach, so that only these are ordered.
     """
-    size = magnitude.numel()
+    size = score.numel()
     if size <= 4 * _SAMPLE:
-        return magnitude.kthvalue(size - k + 1).values
-    stride = size // _SAMPLE
-    sample = magnitude[::stride].sort().values
+        return None
+    sample = score[:: size // _SAMPLE].abs().nan_to_num(nan=0.0, posinf=torch.inf)
     count = sample.numel()
-    position = count * (1 - k / size)
-    # Four standard deviations of the sample quantile, and one place.
-    margin = 4 * (count * (k / size) * (1 - k / size)) ** 0.5 + 1
-    low = sample[max(0, int(position - margin))]
-    high_position = int(position + margin)
-    beyond = magnitude.new_tensor(torch.inf)
-    high = sample[high_position] if high_position < count else beyond
-    higher = int((magnitude > high).sum())
-    within = magnitude[(magnitude >= low) & (magnitude <= high)]
-    if not higher < k <= higher + within.numel():
-        return magnitude.kthvalue(size - k + 1).values
-    return within.kthvalue(within.numel() - (k - higher) + 1).values
+    share = k / size
+    # Four standard deviations of the sample's quantile, and one place.
+    margin = 4 * (count * share * (1 - share)) ** 0.5 + 1
+    rank = int(count * (1 - share) - margin)
+    if rank < 1:
+        return None
+    bound = sample.kthvalue(rank).values
+    reaches = score >= bound
+    reaches |= score <= -bound
+    ids = torch.nonzero(reaches).squeeze(1)
+    return ids if k <= ids.numel() < size else None
