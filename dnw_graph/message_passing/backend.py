@@ -39,7 +39,9 @@ class Backend(ABC):
         """z[v] = Σ_e value_e · h[source_e], over the edges e of target v.  [S, D] → [T, D]."""
 
     @abstractmethod
-    def transposed(self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int) -> Tensor:
+    def transposed(
+        self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int
+    ) -> Tensor:
         """d[u] = Σ_e value_e · g[target_e], over the edges e of source u.  [T, D] → [S, D]."""
 
     @abstractmethod
@@ -47,7 +49,7 @@ class Backend(ABC):
         """Σ_d g[target_e, d] · h[source_e, d] for each selected edge.  → [e]."""
 
     def executed_macs(self, num_edges: int, num_targets: int, num_sources: int, columns: int) -> int:
-        """Multiply-accumulates that one call of any of the three products is asked to do."""
+        """Multiply-accumulates that one call of any of the products is asked to do; 0 without an edge."""
         return num_edges * columns
 
 

@@ -10,6 +10,9 @@ from torch import Tensor
 from dnw_graph.message_passing.backend import Backend, prepared, register_backend
 from dnw_graph.message_passing.edge_index import rows_of
 
+_HAS_MKL = torch.backends.mkl.is_available()
+_NO_MKL = "this torch has no MKL for sparse products on the CPU; install an x86-64 build of torch"
+
 
 @register_backend
 class Csr(Backend):
@@ -18,19 +21,21 @@ class Csr(Backend):
     name = "csr"
 
     def reason(self) -> str | None:
-        if not (torch.backends.mkl.is_available() or torch.cuda.is_available()):
-            return "this torch has no MKL for sparse products on the CPU; install an x86-64 build of torch"
-        return None
+        return None if _HAS_MKL or torch.cuda.is_available() else _NO_MKL
 
     def refusal(self, device: torch.device, dtype: torch.dtype) -> str | None:
+        if device.type == "cpu" and not _HAS_MKL:
+            return _NO_MKL
         if device.type == "cpu" and dtype not in (torch.float32, torch.float64):
-            return "MKL's sparse products know float32 and float64; use training.precision float32 or backend dense"
+            return "MKL's products know float32 and float64; use training.precision float32 or backend dense"
         return None
 
     def aggregate(self, h: Tensor, value: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
         return _csr(pointer, source, value, h.shape[0]) @ h
 
-    def transposed(self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int) -> Tensor:
+    def transposed(
+        self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int
+    ) -> Tensor:
         order, by_source, target = prepared(
             source, "by source", lambda: _by_source(pointer, source, num_sources)
         )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dnw_graph.graph.channel_graph import channel_graph
 from dnw_graph.graph.layout import Layout
 from dnw_graph.graph.status import Flags
+from dnw_graph.message_passing import find_backend
 from dnw_graph.models.body import WiredBody
 from dnw_graph.models.heads import WiredClassifier
 from dnw_graph.models.stage import WiredStage
@@ -41,7 +42,14 @@ class WiredNetwork(nn.Module):
     """
 
     def __init__(
-        self, *, network: str, rule_name: str, stem: nn.Module, body: WiredBody, head: nn.Module, image_size: int
+        self,
+        *,
+        network: str,
+        rule_name: str,
+        stem: nn.Module,
+        body: WiredBody,
+        head: nn.Module,
+        image_size: int,
     ) -> None:
         super().__init__()
         self.network = network
@@ -64,7 +72,7 @@ class WiredNetwork(nn.Module):
 
     @property
     def num_stages(self) -> int:
-        """Stages of the body; a Small head is a wiring of its own, `head.classifier`."""
+        """Stages of the body; a Small head is a wiring of its own, `head.wiring`."""
         return len(self.layout.stages)
 
     @property
@@ -115,15 +123,13 @@ class WiredNetwork(nn.Module):
 
         Raises InputError if it is unknown or cannot be used here.
         """
-        from dnw_graph.message_passing import find_backend
-
         if name != "auto":
             find_backend(name)
         for _, stage in self.wired_stages():
             stage.backend = name
 
     def graph(self) -> dgl.DGLGraph:
-        """The current wiring of the body as one acyclic DGL graph; its data is described at `channel_graph`."""
+        """The current wiring of the body as one acyclic DGL graph; `channel_graph` describes its data."""
         stages = [self.body.stages[index] for index in range(self.num_stages)]
         with torch.no_grad():
             weights = [stage.rule.effective(stage.weight)[stage.selected] for stage in stages]  # type: ignore

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,12 +21,13 @@ class WiredStage(nn.Module):
     weight    [candidates] float, the stage's one parameter
     selected  [<= budget] int64 buffer, ascending: ids of the edges that run
 
-    The index tensors that message passing needs follow from `selected` and are rebuilt when it
-    changes; a forward pass never rewires.
+    The index tensors that message passing needs are made with each new wiring; a forward pass never
+    rewires. `select` is the one way to set a wiring, besides loading a state dictionary.
     """
 
     weight: nn.Parameter
     selected: Tensor
+    saw_nan: Tensor
 
     def __init__(
         self,
@@ -51,8 +53,7 @@ class WiredStage(nn.Module):
         self.weight = nn.Parameter(torch.empty(stage.num_candidates))
         self.register_buffer("selected", torch.empty(0, dtype=torch.int64))
         self.register_buffer("saw_nan", torch.zeros((), dtype=torch.bool), persistent=False)
-        self._indices: list[EdgeIndex] = []
-        self._indexed: tuple[int, int] = (0, -1)
+        self._indices: list[EdgeIndex] = self._build_indices()
         self.reset_parameters()
         self.rewire()
 
@@ -89,43 +90,55 @@ class WiredStage(nn.Module):
         A rule that does not rewire is asked only while there is no wiring. On a CPU a NaN weight
         raises FloatingPointError at once; elsewhere `check_finite` reports it.
         """
-        if not self.rule.rewires and self.selected.numel():
-            return 0
-        self.saw_nan |= self.weight.isnan().any()
-        if self.weight.device.type == "cpu":
-            self.check_finite()
-        view = self.view(step)
-        chosen = self._checked(self.rule.choose(view))
-        entered = self._entered(chosen)
-        if entered or chosen.numel() != self.selected.numel():
-            self.select(chosen)
-        self.rule.after_step(view)
+        entered = 0
+        if self.rule.rewires or not self.selected.numel():
+            self.saw_nan.logical_or_(self.weight.isnan().any())
+            if self.weight.device.type == "cpu":
+                self.check_finite()
+            chosen = self._checked(self.rule.choose(self.view(step)))
+            entered = self._entered(chosen)
+            if entered or chosen.numel() != self.selected.numel():
+                self.select(chosen)
+        self.rule.after_step(self.view(step))
         return entered
 
     @torch.no_grad()
     def select(self, ids: Tensor) -> None:
         """Make `ids` [k] int64 (ascending, each once) the wiring."""
         self.selected = ids.to(self.weight.device)
+        self._indices = self._build_indices()
 
     def check_finite(self) -> None:
         """Raise FloatingPointError if a selection met NaN since the last check. Waits for the device."""
         if bool(self.saw_nan):
-            raise FloatingPointError(f"parameter {self.name}.weight holds NaN; lower optimizer.lr or add warm-up")
+            self.saw_nan.zero_()
+            raise FloatingPointError(
+                f"parameter {self.name}.weight holds NaN; lower optimizer.lr or add warm-up"
+            )
 
     def _checked(self, ids: Tensor) -> Tensor:
         """What a rule returned, as ascending ids; InputError if it is no wiring within the budget."""
         rule = type(self.rule).__name__
+        if not isinstance(ids, Tensor):
+            raise InputError(
+                f"rule {rule} returned {type(ids).__name__} for {self.name}; a tensor of int64 ids [k] wanted"
+            )
         if ids.dim() != 1 or ids.dtype != torch.int64:
-            raise InputError(f"rule {rule} returned {ids.dtype} {list(ids.shape)} for {self.name}; int64 ids [k] wanted")
+            raise InputError(
+                f"rule {rule} returned {ids.dtype} {list(ids.shape)} for {self.name}; int64 ids [k] wanted"
+            )
         if ids.numel() > self.budget:
-            raise InputError(f"rule {rule} selected {ids.numel()} edges of {self.name}, whose budget is {self.budget}")
+            raise InputError(
+                f"rule {rule} selected {ids.numel()} edges of {self.name}, whose budget is {self.budget}"
+            )
         if ids.numel() > 1 and not bool((ids.diff() > 0).all()):
             ids = ids.sort().values
             if not bool((ids.diff() > 0).all()):
                 raise InputError(f"rule {rule} selected an edge of {self.name} twice; return each id once")
         if ids.numel() and not (int(ids[0]) >= 0 and int(ids[-1]) < self.stage.num_candidates):
+            wrong = int(ids[0]) if int(ids[0]) < 0 else int(ids[-1])
             last = self.stage.num_candidates - 1
-            raise InputError(f"rule {rule} selected id {int(ids[-1])} of {self.name}; ids run from 0 to {last}")
+            raise InputError(f"rule {rule} selected id {wrong} of {self.name}; ids run from 0 to {last}")
         return ids
 
     def _entered(self, ids: Tensor) -> int:
@@ -135,19 +148,15 @@ class WiredStage(nn.Module):
 
     # Message passing
 
-    def resolved_backend(self) -> str:
-        """The backend that `auto` means for this stage, or the one that was asked for."""
+    def resolved_backend(self, dtype: torch.dtype) -> str:
+        """The backend that `auto` means for features of this dtype, or the one that was asked for."""
         if self.backend != "auto":
             return self.backend
-        dtype = torch.float32 if self.weight.dtype not in (torch.float32, torch.float64) else self.weight.dtype
-        return choose_backend(self.weight.device, dtype, self.budget, self.stage.num_candidates)
+        edges, candidates = self.selected.numel(), self.stage.num_candidates
+        return choose_backend(self.weight.device, dtype, edges, candidates)
 
     def indices(self) -> list[EdgeIndex]:
         """Index tensors of each block's selected edges, in block order."""
-        version = (id(self.selected), self.selected._version)
-        if version != self._indexed:
-            self._indices = self._build_indices()
-            self._indexed = version
         return self._indices
 
     def _build_indices(self) -> list[EdgeIndex]:
@@ -160,7 +169,9 @@ class WiredStage(nn.Module):
 
     def block_weights(self) -> list[Tensor]:
         """The values messages are multiplied by, one vector [T·S] per block; differentiable."""
-        return list(torch.split(self.rule.effective(self.weight), [block.size for block in self.stage.blocks]))
+        return list(
+            torch.split(self.rule.effective(self.weight), [block.size for block in self.stage.blocks])
+        )
 
     def send(self, index: EdgeIndex, weight: Tensor, h: Tensor, base: Tensor | None) -> Tensor:
         """z_v = base_v + Σ w_uv · h_u over the selected edges of one block.
@@ -175,17 +186,42 @@ class WiredStage(nn.Module):
             index.position,
             None if base is None else base.to(h.dtype),
             self.rule.reach,
-            self.resolved_backend(),
+            self.resolved_backend(h.dtype),
         )
 
     # State
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        # Wirings differ in size from file to file; a buffer is otherwise refused for its shape.
-        ids = state_dict.get(prefix + "selected")
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        key, errors = prefix + "selected", args[-1]
+        ids = state_dict.get(key)
         if isinstance(ids, Tensor):
-            self.selected = ids.new_empty(ids.shape).to(self.weight.device)
+            if not self._is_wiring(ids):
+                errors.append(
+                    f"{key} is no wiring of {self.stage.num_candidates} candidates: "
+                    f"int64 ids [k], ascending, from 0 to {self.stage.num_candidates - 1} wanted"
+                )
+                return
+            # Wirings differ in size from file to file; a buffer is otherwise refused for its shape.
+            self.selected = ids.new_empty(ids.shape, device=self.weight.device)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        self._indices = self._build_indices()
+
+    def _is_wiring(self, ids: Tensor) -> bool:
+        if ids.dtype != torch.int64 or ids.dim() != 1:
+            return False
+        ends = ids.numel() == 0 or (int(ids[0]) >= 0 and int(ids[-1]) < self.stage.num_candidates)
+        return ends and bool((ids.diff() > 0).all())
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> WiredStage:
+        # `.to(device)` moves the buffer; what follows from it moves along.
+        super()._apply(fn, recurse)
+        if self._indices[0].source.device != self.selected.device:
+            self._indices = self._build_indices()
+        return self
 
     def extra_repr(self) -> str:
-        return f"{self.name}, edges={self.selected.numel()}/{self.stage.num_candidates}, backend={self.backend}"
+        return (
+            f"{self.name}, edges={self.selected.numel()}/{self.stage.num_candidates}, backend={self.backend}"
+        )
