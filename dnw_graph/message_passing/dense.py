@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from dnw_graph.message_passing.backend import Backend, register_backend
@@ -21,14 +20,16 @@ class Dense(Backend):
     def aggregate(self, h: Tensor, value: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
         return _matrix(value, pointer, source, h.shape[0]) @ h
 
-    def transposed(self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int) -> Tensor:
+    def transposed(
+        self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int
+    ) -> Tensor:
         return _matrix(value, pointer, source, num_sources).t() @ g
 
     def edge_gradient(self, g: Tensor, h: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
         return (g @ h.t())[rows_of(pointer, source.numel()), source]
 
     def executed_macs(self, num_edges: int, num_targets: int, num_sources: int, columns: int) -> int:
-        return num_targets * num_sources * columns
+        return num_targets * num_sources * columns if num_edges else 0
 
 
 def _matrix(value: Tensor, pointer: Tensor, source: Tensor, num_sources: int) -> Tensor:

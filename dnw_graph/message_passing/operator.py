@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from dnw_graph.message_passing.backend import usable_backend
+from dnw_graph.message_passing.backend import find_backend, usable_backend
 from dnw_graph.message_passing.executed import record
 
 
@@ -50,7 +50,7 @@ def message_passing(
     _check(h, weight, pointer, source, position, base, reach)
     engine = usable_backend(backend, h.device, h.dtype)
     targets, sources = pointer.numel() - 1, h.shape[0]
-    features = h.reshape(sources, -1)
+    features = _rows(h)
     record(engine.executed_macs(source.numel(), targets, sources, features.shape[1]))
     if source.numel() and features.numel():
         z = engine.aggregate(features, weight[position], pointer, source).reshape(targets, *h.shape[1:])
@@ -73,7 +73,7 @@ def message_passing_transposed(
     if not source.numel() or not g.numel():
         return g.new_zeros(num_sources, *g.shape[1:])
     engine = usable_backend(backend, g.device, g.dtype)
-    d = engine.transposed(g.reshape(g.shape[0], -1), weight[position], pointer, source, num_sources)
+    d = engine.transposed(_rows(g), weight[position], pointer, source, num_sources)
     return d.reshape(num_sources, *g.shape[1:])
 
 
@@ -89,13 +89,13 @@ def edge_gradient(
     backend: str,
 ) -> Tensor:
     """∂L/∂w_uv = Σ_{b,y,x} g_v · h_u, for all candidates or the selected edges.  → [num_weights]."""
-    g_rows, h_rows = g.reshape(g.shape[0], -1), h.reshape(h.shape[0], -1)
+    g_rows, h_rows = _rows(g), _rows(h)
     if reach == "candidates":
         return (g_rows @ h_rows.t()).reshape(-1)
     gradient = g.new_zeros(num_weights)
     if source.numel() and g.numel():
         engine = usable_backend(backend, g.device, g.dtype)
-        gradient[position] = engine.edge_gradient(g_rows.contiguous(), h_rows.contiguous(), pointer, source)
+        gradient[position] = engine.edge_gradient(g_rows, h_rows, pointer, source)
     return gradient
 
 
@@ -128,9 +128,7 @@ def _backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     if wants_h:
         grad_h = message_passing_transposed(g, weight, pointer, source, position, h.shape[0], ctx.backend)
     if wants_weight:
-        grad_weight = edge_gradient(
-            g, h, pointer, source, position, weight.shape[0], ctx.reach, ctx.backend
-        )
+        grad_weight = edge_gradient(g, h, pointer, source, position, weight.shape[0], ctx.reach, ctx.backend)
     return grad_h, grad_weight, None, None, None, g if ctx.has_base else None, None, None
 
 
@@ -160,9 +158,12 @@ def _gradient_flops(  # type: ignore[no-untyped-def]
 
 
 def _macs(backend: str, edges: int, targets: int, sources: int, columns: int) -> int:
-    from dnw_graph.message_passing.backend import find_backend
-
     return find_backend(backend).executed_macs(edges, targets, sources, columns)
+
+
+def _rows(features: Tensor) -> Tensor:
+    """[nodes, B, H, W] → [nodes, B·H·W] contiguous; B may be 0."""
+    return features.reshape(features.shape[0], features.shape[1:].numel()).contiguous()
 
 
 def _columns(shape: Any) -> int:
@@ -170,7 +171,13 @@ def _columns(shape: Any) -> int:
 
 
 def _check(
-    h: Tensor, weight: Tensor, pointer: Tensor, source: Tensor, position: Tensor, base: Tensor | None, reach: str
+    h: Tensor,
+    weight: Tensor,
+    pointer: Tensor,
+    source: Tensor,
+    position: Tensor,
+    base: Tensor | None,
+    reach: str,
 ) -> None:
     targets = pointer.numel() - 1
     if h.dim() != 4 or not h.is_contiguous():
