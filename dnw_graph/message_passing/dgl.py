@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -35,14 +36,18 @@ class Dgl(Backend):
         if device.type == "cuda" and not _has_cuda():
             return "the installed DGL is a CPU build; use backend csr or dense, or a CUDA build of DGL"
         if device.type == "cpu" and dtype not in (torch.float32, torch.float64):
-            return "DGL's CPU kernels know float32 and float64; use training.precision float32 or backend dense"
+            return (
+                "DGL's CPU kernels know float32 and float64; use training.precision float32 or backend dense"
+            )
         return None
 
     def aggregate(self, h: Tensor, value: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
         flow, _ = _graphs(pointer, source, h.shape[0])
         return _sum_of_messages(flow, h, value)
 
-    def transposed(self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int) -> Tensor:
+    def transposed(
+        self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int
+    ) -> Tensor:
         _, reverse = _graphs(pointer, source, num_sources)
         return _sum_of_messages(reverse, g, value)
 
@@ -55,6 +60,7 @@ class Dgl(Backend):
             return flow.edata["gradient"].squeeze(-1)
 
 
+@cache
 def _has_cuda() -> bool:
     dgl: Any = load_dgl()
     try:
