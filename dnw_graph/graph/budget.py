@@ -30,21 +30,26 @@ def stage_budget(
 
     Raises InputError where the stage has fewer candidates than that.
     """
+    candidates = stage.num_candidates
     if width is not None:
         k, said = edges_for_width(width, stage.dense_edges), f"model.width {width}"
+        # Rounded down to three decimals, so that the advice itself fits.
+        most = f"{math.isqrt(candidates * 10**6 // stage.dense_edges) / 1000:g}"
     elif density is not None:
-        k, said = edges_for_density(density, stage.num_candidates), f"model.density {density}"
+        k, said, most = edges_for_density(density, candidates), f"model.density {density}", "1"
     elif edges is not None:
-        k, said = edges, f"model.edges {edges}"
+        k, said, most = edges, f"model.edges {edges}", str(candidates)
     else:
         raise InputError("the model has no edge budget; give model.width, model.edges or model.density")
-    check_budget(k, stage.num_candidates, said, f"stage {stage.index}")
+    check_budget(k, candidates, said, f"stage {stage.index}", most)
     return k
 
 
-def check_budget(k: int, candidates: int, said: str, where: str) -> None:
-    """Refuse a budget of no edge, or of more edges than there are candidates."""
+def check_budget(k: int, candidates: int, said: str, where: str, most: str) -> None:
+    """Refuse a budget of no edge, or of more edges than there are candidates; `most` is what may be said."""
     if k > candidates:
-        raise InputError(f"{said} asks for {k} edges of {where}, which has {candidates} candidates; use less")
+        raise InputError(
+            f"{said} asks for {k} edges of {where}, which has {candidates} candidates; use at most {most}"
+        )
     if k < 1:
         raise InputError(f"{said} asks for {k} edges of {where}; a wiring needs at least one")

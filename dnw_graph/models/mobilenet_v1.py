@@ -64,7 +64,8 @@ def mobilenet_v1(
         if share is None:
             raise InputError("a Small classifier needs model.width or model.density for its budget")
         k = edges_for_density(share, channels * num_classes)
-        check_budget(k, channels * num_classes, f"model.small with {share}", "the classifier")
+        said = f"model.width {share}" if width is not None else f"model.density {share}"
+        check_budget(k, channels * num_classes, said, "the Small classifier", "1")
         wiring = WiredStage(bipartite.stages[0], maker, k, name="head", seed=seed, backend=backend)
         head = WiredClassifier(bipartite, wiring)
     network = WiredNetwork(
