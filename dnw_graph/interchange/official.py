@@ -64,7 +64,9 @@ def from_official(
     if graph not in RULES:
         raise InputError(f"graph {graph!r} cannot be imported; choose one of {', '.join(RULES)}")
     if not 0 <= prune_rate < 1:
-        raise InputError(f"prune_rate {prune_rate} is not a fraction in [0, 1); the published ones are 0.775 and the like")
+        raise InputError(
+            f"prune_rate {prune_rate} is not a fraction in [0, 1); the published ones are 0.775 and the like"
+        )
     name, state = _read(source)
     tensors = _Tensors(name, state)
     if network == "tiny_static":
@@ -72,7 +74,9 @@ def from_official(
             raise InputError("small and blocks belong to mobilenet_v1; leave them out for tiny_static")
         model = _tiny(tensors, graph, prune_rate, image_size, num_classes)
     else:
-        model = _mobilenet(tensors, graph, prune_rate, small, image_size, num_classes, blocks or PUBLISHED_BLOCKS)
+        model = _mobilenet(
+            tensors, graph, prune_rate, small, image_size, num_classes, blocks or PUBLISHED_BLOCKS
+        )
     tensors.refuse_leftovers()
     dtype = next(value.dtype for value in state.values() if value.is_floating_point())
     return model.to(dtype).eval()
@@ -97,10 +101,15 @@ class _Tensors:
         self.name = name
         self.left = dict(state)
 
-    def shape(self, key: str) -> tuple[int, ...]:
+    def shape(self, key: str, rank: int | None = None) -> tuple[int, ...]:
         if key not in self.left:
-            raise InputError(f"{self.name}: has no tensor {key!r}; network, graph or small do not fit this file")
-        return tuple(self.left[key].shape)
+            raise InputError(
+                f"{self.name}: has no tensor {key!r}; network, graph or small do not fit this file"
+            )
+        found = tuple(self.left[key].shape)
+        if rank is not None and len(found) != rank:
+            raise InputError(f"{self.name}: {key} is {list(found)}, but {rank} dimensions are wanted")
+        return found
 
     def take(self, key: str, shape: Sequence[int]) -> Tensor:
         found = self.shape(key)
@@ -113,7 +122,9 @@ class _Tensors:
 
     def refuse_leftovers(self) -> None:
         if self.left:
-            raise InputError(f"{self.name}: tensor {next(iter(self.left))!r} has no place in this network; choose another")
+            raise InputError(
+                f"{self.name}: tensor {next(iter(self.left))!r} has no place in this network; choose another"
+            )
 
     def fill(self, module: nn.Module, key: str) -> None:
         """Copy a torch layer's parameters and buffers from `key.*`."""
@@ -135,7 +146,7 @@ def _mobilenet(
     num_classes: int | None,
     blocks: Blocks,
 ) -> WiredNetwork:
-    classes = tensors.shape("linear.graph.weight" if small else "linear.weight")[0]
+    classes = tensors.shape("linear.graph.weight", 4)[0] if small else tensors.shape("linear.weight", 2)[0]
     _agree(tensors.name, classes, num_classes)
     model = mobilenet_v1(
         rule=RULES[graph],
@@ -172,7 +183,9 @@ def _mobilenet(
     if isinstance(head, WiredClassifier):
         shape = (classes, head.layout.levels[0].size)
         pruned = int(prune_rate * head.layout.levels[0].size * classes)
-        _wire(model, head.wiring, tensors, "linear.graph", shape, head.layout.levels[1].first, 0, graph, pruned)
+        _wire(
+            model, head.wiring, tensors, "linear.graph", shape, head.layout.levels[1].first, 0, graph, pruned
+        )
     else:
         tensors.fill(head.linear, "linear")
     # Edges that are never read count in the published convention, and this model does not have them.
@@ -185,14 +198,20 @@ def _mobilenet(
 def _tiny(
     tensors: _Tensors, graph: str, prune_rate: float, image_size: int | None, num_classes: int | None
 ) -> WiredNetwork:
-    classes, readout = tensors.shape("fc.weight")
+    classes, readout = tensors.shape("fc.weight", 2)
     _agree(tensors.name, classes, num_classes)
-    groups = []
+    groups: list[int] = []
     while f"norm.{len(groups)}.weight" in tensors.left:
-        groups.append(tensors.shape(f"norm.{len(groups)}.weight")[0])
-    nodes, hidden = tensors.shape("conv.weight")[0], tensors.shape("downsample.0.weight")[0]
+        groups.append(tensors.shape(f"norm.{len(groups)}.weight", 1)[0])
+    nodes, hidden = tensors.shape("conv.weight", 4)[0], tensors.shape("downsample.0.weight", 4)[0]
     if sum(groups) != nodes:
-        raise InputError(f"{tensors.name}: its norms cover {sum(groups)} of {nodes} nodes; this is no tiny_static file")
+        raise InputError(
+            f"{tensors.name}: its norms cover {sum(groups)} of {nodes} nodes; this is no tiny_static file"
+        )
+    if readout > groups[-1]:
+        raise InputError(
+            f"{tensors.name}: fc.weight reads {readout} nodes, but the last group has {groups[-1]}"
+        )
     model = tiny_static(
         rule=RULES[graph],
         num_classes=classes,
@@ -204,12 +223,15 @@ def _tiny(
     )
     tensors.left.pop("zeros", None)
     stem = model.stem
-    for position, layer in enumerate((stem.conv, stem.conv_norm, None, stem.depthwise, stem.pointwise, stem.norm)):
+    for position, layer in enumerate(
+        (stem.conv, stem.conv_norm, None, stem.depthwise, stem.pointwise, stem.norm)
+    ):
         if layer is not None:
             tensors.fill(layer, f"downsample.{position}")  # type: ignore[arg-type]
     kernels = tensors.take("conv.weight", (nodes, 1, 3, 3)).split(groups)
     for number, (operation, kernel) in enumerate(zip(model.body.operations, kernels, strict=True)):
-        assert isinstance(operation, NodeOperation) and isinstance(operation.norm, InstanceNorm)
+        assert isinstance(operation, NodeOperation)
+        assert isinstance(operation.norm, InstanceNorm)
         tensors.fill(operation.norm, f"norm.{number}")
         _copy(operation.kernel, kernel)
     wired = model.body.stages[0]
@@ -224,7 +246,9 @@ def _tiny(
 
 def _agree(name: str, found: int, wanted: int | None) -> None:
     if wanted is not None and wanted != found:
-        raise InputError(f"{name}: its classifier has {found} classes, not {wanted}; leave num_classes out or correct it")
+        raise InputError(
+            f"{name}: its classifier has {found} classes, not {wanted}; leave num_classes out or correct it"
+        )
 
 
 @torch.no_grad()
@@ -246,7 +270,11 @@ def _wire(
     Row 0 of the rectangle is node `first_target`, column 0 node `first_source`. In the tiny
     network a readout node's row is that of its twin.
     """
-    rectangle = tensors.take(f"{key}.weight", (*shape, 1, 1)).detach().reshape(shape)
+    rectangle = tensors.take(f"{key}.weight", (*shape, 1, 1)).detach().cpu().reshape(shape)
+    if bool(rectangle.isnan().any()):
+        raise InputError(
+            f"{tensors.name}: {key}.weight holds NaN, so that no selection is defined; use another file"
+        )
     chosen = torch.zeros(shape, dtype=torch.bool)
     if graph == "random":
         chosen[:] = tensors.take(f"{key}.mask", (*shape, 1, 1)).reshape(shape) != 0

@@ -28,7 +28,8 @@ def read_official_file(path: str | Path) -> dict[str, Tensor]:
     file = Path(path)
     if not file.is_file():
         raise InputError(f"{path}: no such file; give a checkpoint of the 2019 trainer")
-    scalar = np._core.multiarray.scalar if hasattr(np, "_core") else np.core.multiarray.scalar
+    # What numpy calls when it unpickles one of its scalars; its module was renamed in numpy 2.
+    scalar = np.float64(0).__reduce__()[0]
     admitted: list[Any] = [
         (_Meter, "train.ScalarMeter"),
         (scalar, "numpy.core.multiarray.scalar"),
@@ -41,8 +42,18 @@ def read_official_file(path: str | Path) -> dict[str, Tensor]:
     try:
         with torch.serialization.safe_globals(admitted):
             content = torch.load(file, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = next((line for line in str(error).splitlines() if "Unsupported" in line), str(error).split("\n")[0])
+    except (
+        UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        reason = next(
+            (line for line in str(error).splitlines() if "Unsupported" in line), str(error).split("\n")[0]
+        )
         raise InputError(f"{path}: not a checkpoint that can be read safely ({reason.strip()})") from error
     state = content.get("model", content) if isinstance(content, dict) else None
     if not isinstance(state, dict):
