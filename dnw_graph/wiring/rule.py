@@ -43,7 +43,8 @@ class Rule:
     """Chooses the wiring from the candidate weights and says which edges receive gradient.
 
     The simple rule implements `select`. One that needs more overrides `choose`, which sees the
-    whole `StageView`; `effective` for the values used on edges; `after_step` for a hook.
+    whole `StageView`; `effective` for the values used on edges; `after_step` for a hook. All stages of
+    a network share one rule object.
 
     reach    "candidates": every candidate edge gets ∂L/∂w = Σ g_v h_u, selected or not
              (straight-through); "selected": only the edges of the wiring do
@@ -66,7 +67,7 @@ class Rule:
         return weight
 
     def after_step(self, view: StageView) -> None:
-        """Called after each optimiser step, once the new wiring is in place."""
+        """Called for each stage after the optimiser's step, once the new wiring is `view.current`."""
 
 
 _RULES: dict[str, type[Rule]] = {}
@@ -77,12 +78,20 @@ def register(name: str) -> Callable[[RuleType], RuleType]:
     """Class decorator: the rule can then be named in a config as `model.rule`."""
 
     def keep(rule: RuleType) -> RuleType:
-        if name in _RULES and _RULES[name].__qualname__ != rule.__qualname__:
-            raise InputError(f"rule name {name!r} is taken by {_RULES[name].__qualname__}; choose another name")
+        taken = _RULES.get(name)
+        # The same file may be loaded twice; another file's class is another rule.
+        if taken is not None and _identity(taken) != _identity(rule):
+            raise InputError(
+                f"rule name {name!r} is taken by {'.'.join(_identity(taken))}; choose another name"
+            )
         _RULES[name] = rule
         return rule
 
     return keep
+
+
+def _identity(rule: type[Rule]) -> tuple[str, str]:
+    return rule.__module__, rule.__qualname__
 
 
 def rule_names() -> list[str]:
@@ -95,5 +104,7 @@ def make_rule(name: str) -> Rule:
     if name not in _RULES:
         near = difflib.get_close_matches(name, _RULES, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known rules: {', '.join(rule_names())}"
-        raise InputError(f"model.rule {name!r} is not a known rule; {hint} (--plugin FILE adds rules of your own)")
+        raise InputError(
+            f"model.rule {name!r} is not a known rule; {hint} (--plugin FILE adds rules of your own)"
+        )
     return _RULES[name]()
