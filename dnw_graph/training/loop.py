@@ -95,6 +95,8 @@ def open_session(
             display.line(introduction(session, resume))
             if found is None:
                 session.save_wiring()
+            elif Path(found) != run.checkpoint("last"):
+                session.save()  # otherwise a later "auto" would go on from a branch that was left
             yield session
 
 

@@ -1,0 +1,89 @@
+"""A small wired network and a small recipe on real digits, fast enough for every test."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from dnw_graph.commands.main import main
+from dnw_graph.training.config import Config, config_from_dict, dump_config
+
+SCRIPT = Path(__file__).with_name("small_network.py")
+
+RECIPE = {
+    "model": {"network": "tiny_static", "edges": 90, "image_size": 32, "num_classes": 10},
+    "data": {"dataset": "digits"},
+    "optimizer": {"lr": 0.1},
+    "training": {"epochs": 2, "batch_size": 64, "threads": 1, "device": "cpu"},
+    "logging": {"every_steps": 10, "tensorboard": False},
+}
+
+
+@pytest.fixture(scope="session")
+def small_network() -> ModuleType:
+    """The script that runs commands with the small network, as a module."""
+    spec = importlib.util.spec_from_file_location("small_network", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch, small_network: ModuleType) -> None:
+    from dnw_graph.models import registry
+
+    monkeypatch.setitem(registry.WIRED, "tiny_static", small_network.SMALL)
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def recipe():
+    """recipe("optimizer.lr=0.5", …) → a Config of the small recipe."""
+
+    def make(*overrides: str) -> Config:
+        return config_from_dict(RECIPE, overrides)
+
+    return make
+
+
+@pytest.fixture
+def config_file(tmp_path, recipe):
+    """config_file("optimizer.lr=0.5", …) → path of a YAML file of the small recipe."""
+
+    def write(*overrides: str, name: str = "small.yaml") -> Path:
+        path = tmp_path / name
+        dump_config(recipe(*overrides), path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def command(capsys):
+    """command("train", "--config", …) → (exit code, stdout, stderr)."""
+
+    def run(*arguments: Any) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def records():
+    """records(run) → the lines of metrics.jsonl; records(run, "epoch") → those of one kind."""
+
+    def read(run: Path, kind: str | None = None) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        return [line for line in lines if kind in (None, line["kind"])]
+
+    return read

@@ -1,0 +1,46 @@
+"""The `dnw-graph` command with a tiny static network of 44 nodes, to be killed at a step of one's choice.
+
+    SIGNAL_AT=KILL:37 python small_network.py train --config …
+
+Tests in the same process use `SMALL` alone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from dnw_graph.models.tiny_static import tiny_static
+
+SMALL = partial(tiny_static, groups=(8, 12, 12), readout=12, stem_channels=4)
+
+
+def send_at(name: str, step: int) -> None:
+    """Let every session send this process a signal when it begins optimiser step `step`, from 0."""
+    from dnw_graph.training.session import Session
+
+    original = Session.step
+
+    def with_signal(self, parts):
+        if self.position.step == step:
+            os.kill(os.getpid(), getattr(signal, f"SIG{name}"))
+        original(self, parts)
+
+    Session.step = with_signal
+
+
+if __name__ == "__main__":
+    from dnw_graph.commands.main import main
+    from dnw_graph.models import registry
+
+    registry.WIRED["tiny_static"] = SMALL
+    if "SIGNAL_AT" in os.environ:
+        name, _, step = os.environ["SIGNAL_AT"].partition(":")
+        send_at(name, int(step))
+    sys.exit(main(sys.argv[1:]))
