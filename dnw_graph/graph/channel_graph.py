@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def selected_ends(layout: Layout, selected: Sequence[Tensor]) -> tuple[Ints, Ints]:
-    """Selected candidate ids per stage → (source, target) global node numbers of all edges, stage by stage."""
+    """Selected candidate ids per stage → (source, target) node numbers of all edges, stage by stage."""
     ends = [stage.ends(ids.cpu().numpy()) for stage, ids in zip(layout.stages, selected, strict=True)]
     return np.concatenate([source for source, _ in ends]), np.concatenate([target for _, target in ends])
 

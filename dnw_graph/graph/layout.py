@@ -156,14 +156,18 @@ def chain_of_stages(table: Sequence[tuple[int, int, int, int]]) -> Layout:
     stages = []
     for index, (inputs, width, _, count) in enumerate(table):
         if inputs != levels[-1].size:
-            raise ValueError(f"stage {index} wants {inputs} input nodes, but the level before has {levels[-1].size}")
+            raise ValueError(
+                f"stage {index} wants {inputs} input nodes, but the level before has {levels[-1].size}"
+            )
         is_last = index == len(table) - 1
         members = [levels[-1]]
         for position in range(count):
             at_end = position == count - 1
             stride = table[index + 1][2] if at_end and not is_last else 1
             before = members[-1]
-            members.append(Level(before.index + 1, before.end, width, index, stride, not (at_end and is_last)))
+            members.append(
+                Level(before.index + 1, before.end, width, index, stride, not (at_end and is_last))
+            )
         levels += members[1:]
         reach = [members[-1].index] * count
         stages.append(Stage(index, tuple(members), _blocks(members, reach)))
@@ -178,7 +182,9 @@ def groups_with_readout(groups: Sequence[int], readout: int) -> Layout:
     themselves once more.
     """
     if not 0 < readout <= groups[-1]:
-        raise ValueError(f"{readout} readout nodes need as many nodes in the last group, which has {groups[-1]}")
+        raise ValueError(
+            f"{readout} readout nodes need as many nodes in the last group, which has {groups[-1]}"
+        )
     sizes = [*groups, readout]
     levels: list[Level] = []
     for index, size in enumerate(sizes):

@@ -68,4 +68,6 @@ class TinyHead(nn.Module):
         self.linear = nn.Linear(channels, num_classes)
 
     def forward(self, z: Tensor) -> Tensor:
+        if z.shape[2:] != (8, 8):
+            raise ValueError(f"the readout maps are {z.shape[2]}×{z.shape[3]}, not 8×8; give 32×32 images")
         return self.linear(z[:, :, 2:4, 2:4].mean(dim=(2, 3)))

@@ -43,4 +43,5 @@ class TinyStem(nn.Module):
 
     def side(self, image_size: int) -> int:
         """Side of the maps it gives, in pixels."""
-        return -(-(-(-image_size // 2)) // 2)
+        half = -(-image_size // 2)
+        return -(-half // 2)

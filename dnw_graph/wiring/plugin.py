@@ -17,7 +17,9 @@ def load_plugin(path: str | Path) -> None:
     """
     file = Path(path)
     if not file.is_file():
-        raise InputError(f"--plugin {path}: no such file; give the path of a Python file that registers a rule")
+        raise InputError(
+            f"--plugin {path}: no such file; give the path of a Python file that registers a rule"
+        )
     name = f"dnw_graph_plugin_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
@@ -30,4 +32,6 @@ def load_plugin(path: str | Path) -> None:
         raise
     except Exception as error:
         del sys.modules[name]
-        raise InputError(f"--plugin {path}: running it failed with {type(error).__name__}: {error}") from error
+        raise InputError(
+            f"--plugin {path}: running it failed with {type(error).__name__}: {error}"
+        ) from error
