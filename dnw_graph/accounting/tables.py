@@ -19,6 +19,7 @@ MACS_NOTE = "MACs are exact multiply-accumulates per image; 1 MAC = 2 FLOPs."
 PUBLISHED_NOTE = (
     "published: the 2019 convention (edge budget, 224 pixels, with pooling); never mixed with exact."
 )
+BOUND_NOTE = "bound: the whole budget spent and no node left out. convs: nodes whose 3x3 convolution runs."
 TINY_NOTE = (
     "published: edge budget, every node, and the norms and biases of stem and classifier; MACs were not."
 )
@@ -75,13 +76,13 @@ class Table:
 def network_table(counted: Counted) -> Table:
     """Stages and totals of one network."""
     (of, report), *_ = counted.counts.items()
-    columns = ["part", "nodes", "convolutions", "edges", "params", "MACs", "FLOPs"]
+    columns = ["part", "nodes", "convs", "edges", "params", "MACs", "FLOPs"]
     columns += ["published params", "published MACs"]
     published = report.published_parts()
     rows = [Row([name, *_shape(part), *_cost(part, published.get(name))]) for name, part in report.parts]
     rows.append(Row(["total", *_totals(report)], is_total=True))
     if counted.bound is not None:
-        rows.append(Row(["bound of the budget", *_totals(counted.bound)]))
+        rows.append(Row(["bound", *_totals(counted.bound)]))
     if counted.paper is not None:
         rows.append(Row(["paper", "", "", "", "", "", "", *_paper(counted.paper)]))
     others = f"{of}; norms and biases, in no column: {_number(report.norm_and_bias_params)} parameters."
@@ -95,13 +96,13 @@ def published_table(networks: list[Counted]) -> Table:
     columns += ["paper params", "paper MACs"]
     rows = []
     for counted in networks:
-        reports = {} if counted.bound is None else {"bound of the budget": counted.bound}
+        reports = {} if counted.bound is None else {"bound": counted.bound}
         name, paper = counted.name, ["", ""] if counted.paper is None else _paper(counted.paper)
         for of, report in (reports | counted.counts).items():
             rows.append(Row([name, of, *_totals(report)[3:], *paper]))
             name, paper = "", ["", ""]
     learned = "Learned wirings were published after training, which kills nodes: give a RUN to count one."
-    notes = [MACS_NOTE, PUBLISHED_NOTE, learned]
+    notes = [MACS_NOTE, BOUND_NOTE.split(" convs")[0], PUBLISHED_NOTE, learned]
     return Table("Published networks, 224 pixels, 1000 classes", columns, rows, notes, words=(0, 1))
 
 
@@ -119,7 +120,7 @@ def _line(cells: list[str]) -> str:
 def _notes(report: Report) -> list[str]:
     if report.published is None:
         return [MACS_NOTE]
-    return [MACS_NOTE, TINY_NOTE if report.published.macs is None else PUBLISHED_NOTE]
+    return [MACS_NOTE, BOUND_NOTE, TINY_NOTE if report.published.macs is None else PUBLISHED_NOTE]
 
 
 def _without_empty_columns(table: Table) -> Table:

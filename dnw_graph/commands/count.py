@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dnw_graph.commands import options
 from dnw_graph.errors import InputError
@@ -127,21 +127,25 @@ def _published_config(row: Any) -> Config:
 
 
 def _show(made: list[Any]) -> None:
-    """Tables on stdout; as wide as they need when that is no terminal."""
+    """Tables on stdout, as wide as they need."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     console = Console(file=sys.stdout, highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(file=sys.stdout, highlight=False, markup=False, width=200)
     for number, each in enumerate(made):
-        if number:
-            console.print()
-        table = Table(title=each.title, title_justify="left", box=box.SIMPLE_HEAD, caption_justify="left")
-        table.caption = "\n".join(each.notes)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for index, name in enumerate(each.columns):
-            table.add_column(name, justify="left" if index in each.words else "right", overflow="fold")
+            justify: Literal["left", "right"] = "left" if index in each.words else "right"
+            table.add_column(name.replace(" ", "\n"), justify=justify, no_wrap=True)
         for row in each.rows:
             table.add_row(*row.cells, style="bold" if row.is_total else None)
+        # Half a number is worse than a long line.
+        needed = console.measure(table, options=console.options.update(width=1000)).maximum
+        console.width = max(console.width, needed)
+        if number:
+            console.print()
+        console.print(each.title, style="bold", soft_wrap=True)
         console.print(table)
+        for note in each.notes:
+            console.print(note, soft_wrap=True)

@@ -45,8 +45,9 @@ def test_a_configuration_as_a_table(capsys):
 
 def test_columns_that_mean_nothing_are_left_out(capsys):
     assert main(["count", "--config", DENSE]) == 0
-    header = capsys.readouterr().out.splitlines()[2].split()
-    assert header == ["part", "params", "MACs", "FLOPs", "published", "params", "published", "MACs"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split() == ["published", "published"]
+    assert lines[3].split() == ["part", "params", "MACs", "FLOPs", "params", "MACs"]
 
 
 def test_overrides_reach_the_model(capsys):
