@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
@@ -44,7 +45,10 @@ def load_dgl() -> ModuleType:
     # stand-in serves.
     if "dgl" not in sys.modules and _has_graphbolt(spec) and not _graphbolt_loads(spec):
         sys.modules["dgl.graphbolt"] = _AbsentGraphBolt("dgl.graphbolt")
-    return _import("dgl")
+    with warnings.catch_warnings():
+        # A docstring of DGL holds "\P", which Python reports where it compiles them for the first time.
+        warnings.filterwarnings("ignore", message="invalid escape sequence")
+        return _import("dgl")
 
 
 @cache

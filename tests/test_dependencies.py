@@ -146,6 +146,12 @@ def test_no_graphbolt_is_made_up_for_a_dgl_without_it(interpreter: Interpreter) 
     assert interpreter(code, fakes={"dgl/__init__.py": ""}) == "False"
 
 
+def test_the_known_fault_of_dgls_docstrings_is_silent(interpreter: Interpreter) -> None:
+    fakes = {"dgl/__init__.py": "'\\P'\nprint('imported')\n"}
+    code = "from dnw_graph.dependencies import load_dgl; load_dgl()"
+    assert interpreter(code, fakes=fakes) == "imported"
+
+
 def test_no_operator_is_defined_beside_a_torchvision_library_that_loads(interpreter: Interpreter) -> None:
     fakes = {
         "torch/__init__.py": "from torch import ops\n",  # has no `library`: defining an operator would fail
