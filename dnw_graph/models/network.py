@@ -17,9 +17,12 @@ from dnw_graph.message_passing import find_backend
 from dnw_graph.models.body import WiredBody
 from dnw_graph.models.heads import WiredClassifier
 from dnw_graph.models.stage import WiredStage
+from dnw_graph.models.synchronised_norm import synchronise
 
 if TYPE_CHECKING:
     import dgl
+
+    from dnw_graph.interchange.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,10 @@ class WiredNetwork(nn.Module):
         for _, stage in self.wired_stages():
             stage.backend = name
 
+    def synchronise_norm(self) -> None:
+        """Take the batch statistics of every batch norm over all ranks from now on."""
+        synchronise(self)
+
     def graph(self) -> dgl.DGLGraph:
         """The current wiring of the body as one acyclic DGL graph; `channel_graph` describes its data."""
         stages = [self.body.stages[index] for index in range(self.num_stages)]
@@ -135,3 +142,9 @@ class WiredNetwork(nn.Module):
             weights = [stage.rule.effective(stage.weight)[stage.selected] for stage in stages]  # type: ignore
         selected = [stage.selected for stage in stages]
         return channel_graph(self.layout, selected, weights, self.stem_side, self.outputs_read())  # type: ignore
+
+    def load_graph(self, graph: Graph) -> None:
+        """Take over the wiring and the weights of a graph, as `dnw_graph.interchange.restore.load_into` says."""
+        from dnw_graph.interchange.restore import load_into
+
+        load_into(self, graph)

@@ -182,7 +182,7 @@ def synchronise_norm(model: Any) -> None:
             f"training.sync_norm true: {type(model).__name__} has no synchronised batch norm for several "
             "processes; set it to false (batch statistics per process)."
         )
-    model.synchronise_norm(torch.distributed.group.WORLD)
+    model.synchronise_norm()
 
 
 def diverged(step: int, problem: str, cfg: Config) -> InputError:
