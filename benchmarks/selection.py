@@ -1,6 +1,6 @@
 """Top-k selection of the ImageNet network's 6.98 million candidate weights, beside a full sort.
 
-    python benchmarks/selection.py [--rounds 15]
+python benchmarks/selection.py [--rounds 15]
 """
 
 from __future__ import annotations

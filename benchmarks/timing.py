@@ -14,7 +14,9 @@ from machine import machine
 RESULTS = Path(__file__).parent / "results"
 
 
-def interleaved(contenders: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1) -> dict[str, float]:
+def interleaved(
+    contenders: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1
+) -> dict[str, float]:
     """Median seconds per call of each contender."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for round_number in range(warm_up + rounds):
