@@ -1,0 +1,125 @@
+"""What several rooms' tests share: a graph of nine nodes, checked by hand, and the golden data."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from dnw_graph.models.mobilenet_v1 import mobilenet_v1
+from dnw_graph.models.network import WiredNetwork
+
+GOLDEN = Path(__file__).with_name("golden")
+
+
+@pytest.fixture
+def nine_nodes() -> WiredNetwork:
+    """Nine nodes in four levels, 8×8 pixels in stage 0 and 4×4 in stage 1; seven edges, in eval mode.
+
+        level 0   level 1   level 2   level 3
+          0 ──2──▶ 2 ──-1──▶ 4 ──1──▶ 6         0 ──0.5──▶ 4 skips level 1
+          1        3 ──3───▶ 5 ──2──▶ 6         1 sends nothing, 3 and 8 receive nothing
+                             5 ──-2─▶ 7   8
+
+    A norm changes nothing but for a shift of 1 in node 3 and of 5 in node 4, and a convolution copies
+    every second pixel from level 2 and every pixel elsewhere.
+    """
+    model = mobilenet_v1(
+        rule="top_k",
+        num_classes=2,
+        image_size=8,
+        density=0.5,
+        blocks=((2, 2, 1, 2), (2, 3, 2, 1)),
+    )
+    first, second = (stage for _, stage in model.wired_stages())
+    with torch.no_grad():
+        for stage, edges in (
+            (first, {0: 2.0, 4: 0.5, 8: -1.0, 11: 3.0}),
+            (second, {0: 1.0, 1: 2.0, 3: -2.0}),
+        ):
+            stage.weight.zero_()
+            ids = torch.tensor(sorted(edges))
+            stage.weight[ids] = torch.tensor([edges[each] for each in sorted(edges)])
+            stage.select(ids)
+        for operation in model.body.operations:
+            operation.norm.running_var.fill_(1 - operation.norm.eps)
+            operation.kernel.zero_()
+            operation.kernel[:, :, 1, 1] = 1
+        model.body.operations[1].norm.bias[1] = 1
+        model.body.operations[2].norm.bias[0] = 5
+    return model.eval()
+
+
+class GoldenCase:
+    """One case of the golden data: `json` (its description) and `arrays` (numbers of the 2019 program)."""
+
+    def __init__(self, name: str, fill: ModuleType) -> None:
+        self.name, self._fill = name, fill
+        self.json: dict[str, Any] = json.loads((GOLDEN / f"{name}.json").read_text())
+
+    @cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        with np.load(GOLDEN / f"{self.name}.npz") as file:
+            return dict(file)
+
+    @cached_property
+    def state(self) -> dict[str, Tensor]:
+        """The official state dictionary, checked against the recorded digests."""
+        spec = self.json["spec"]
+        state = self._fill.fill_all(spec)
+        wrong = [name for name, value in state.items() if self._fill.digest(value) != spec["digests"][name]]
+        assert not wrong, f"{self.name}: filled tensors differ from the recorded ones: {wrong}"
+        return {name: torch.from_numpy(value) for name, value in state.items()}
+
+    def state_in(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        return {
+            name: value.to(dtype) if value.is_floating_point() else value
+            for name, value in self.state.items()
+        }
+
+    @property
+    def images(self) -> Tensor:
+        """[B, 3, S, S] float32."""
+        return torch.from_numpy(self._fill.fill_input(self.json["spec"]))
+
+    @property
+    def labels(self) -> Tensor:
+        """[B] int64."""
+        return torch.from_numpy(self._fill.fill_labels(self.json["spec"]))
+
+
+@pytest.fixture(scope="session")
+def fill() -> ModuleType:
+    """The fill rule of the golden data, as a module."""
+    spec = importlib.util.spec_from_file_location("golden_fill", GOLDEN / "fill.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def golden_folder() -> Path:
+    return GOLDEN
+
+
+@pytest.fixture(scope="session")
+def golden(fill: ModuleType) -> Any:
+    """golden(name) → GoldenCase, filled once per session."""
+    cases: dict[str, GoldenCase] = {}
+
+    def case(name: str) -> GoldenCase:
+        if name not in cases:
+            cases[name] = GoldenCase(name, fill)
+        return cases[name]
+
+    return case
