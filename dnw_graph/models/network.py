@@ -144,7 +144,7 @@ class WiredNetwork(nn.Module):
         return channel_graph(self.layout, selected, weights, self.stem_side, self.outputs_read())  # type: ignore
 
     def load_graph(self, graph: Graph) -> None:
-        """Take over the wiring and the weights of a graph, as `dnw_graph.interchange.restore.load_into` says."""
+        """Take over a graph's wiring and weights; see `dnw_graph.interchange.restore.load_into`."""
         from dnw_graph.interchange.restore import load_into
 
         load_into(self, graph)

@@ -1,0 +1,69 @@
+"""A wiring as plain arrays: what every file format holds, and what analyses read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+FORMAT_VERSION = 1
+NODE_OPERATION = "norm,relu,conv3x3"
+RAW_NORM = ("norm_weight", "norm_bias", "norm_mean", "norm_var")
+
+
+@dataclass
+class Graph:
+    """The wiring of a network's body. Without the stem, the head, and candidate edges that were not selected.
+
+    nodes, arrays over the N nodes, which are numbered level by level:
+      level channel stage resolution stride carry  int64 [N], as in `dnw_graph.graph.channel_graph`
+      status       text [N]: live, constant or dead
+      norm         text [N]: batch, instance, or none where the node has no operation (the last level)
+      scale shift  float64 [N]: what the norm multiplies by and adds just before the ReLU. Batch norm with
+                   running statistics folded in; instance norm after making mean 0 and variance 1
+      eps          float64 [N]: added to the variance
+      kernel       float [N, 3, 3]
+      norm_weight norm_bias norm_mean norm_var  float [N], may be missing: the layer's own tensors, of which
+                   scale and shift are made; mean and variance are NaN where norm is not batch
+      Where norm is none, all floats of the node are NaN.
+    edges, arrays over the E edges, sorted by stage and id:
+      source target  int64 [E]: nodes
+      weight         float [E]
+      id             int64 [E]: position in the stage's parameter; the stage is that of the target
+    attributes, plain values:
+      format_version network rule node_operation ("norm,relu,conv3x3") input_resolution (side of the images,
+      pixels), and where known class_names and preprocessing
+    """
+
+    nodes: dict[str, Array]
+    edges: dict[str, Array]
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def num_nodes(self) -> int:
+        return len(self.nodes["level"])
+
+    @property
+    def num_edges(self) -> int:
+        return len(self.edges["weight"])
+
+    @property
+    def edge_stage(self) -> Array:
+        """Stage of each edge: the one in which its target receives. [E] int64"""
+        return self.nodes["stage"][self.edges["target"]]
+
+
+def fold(raw: Mapping[str, Array], eps: Array) -> tuple[Array, Array]:
+    """(scale, shift), float64 [N], of the norms that `norm_weight` … `norm_var` describe."""
+    weight, bias, mean, var = (raw[name].astype(np.float64) for name in RAW_NORM)
+    # Where there are no running statistics, the norm measures each map itself.
+    folded = np.isfinite(mean)
+    with np.errstate(invalid="ignore"):
+        scale = np.where(folded, weight / np.sqrt(var + eps), weight)
+        shift = np.where(folded, bias - mean * scale, bias)
+    return scale, shift
