@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dnw_graph.accounting import count
+    from dnw_graph.inference import compile
     from dnw_graph.interchange import load_graph, save_graph
     from dnw_graph.interchange.official import from_official
     from dnw_graph.models.registry import build_model
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "build_model": "dnw_graph.models.registry",
+    "compile": "dnw_graph.inference",
     "count": "dnw_graph.accounting",
     "from_official": "dnw_graph.interchange.official",
     "load_config": "dnw_graph.training.config",
@@ -26,7 +28,7 @@ _HOMES = {
     "save_graph": "dnw_graph.interchange",
 }
 
-__all__ = ["build_model", "count", "from_official", "load_config", "load_graph", "save_graph"]
+__all__ = ["build_model", "compile", "count", "from_official", "load_config", "load_graph", "save_graph"]
 
 
 def __getattr__(name: str) -> Any:

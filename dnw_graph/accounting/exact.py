@@ -74,14 +74,12 @@ def graph_arrays(
 
 
 def convolving_nodes(graph: GraphArrays) -> Mask:
-    """[N] nodes whose convolution has to run: live, with an operation, and a live edge that takes its result.
+    """[N] nodes whose convolution runs: live ones with an operation.
 
-    Only a node that lives through its carry alone (tiny network) is live without such an edge: the readout
-    takes its state, so nobody reads its activation.
+    A twin of the tiny network's readout may be live through its carry alone; its convolution counts, and
+    the compiled network runs it.
     """
-    sends = np.zeros(len(graph.level), dtype=bool)
-    sends[graph.source[graph.live_edges]] = True
-    return graph.live & graph.has_operation & sends
+    return graph.live & graph.has_operation
 
 
 def sending_stage(graph: GraphArrays) -> Integers:

@@ -10,22 +10,30 @@ from dataclasses import dataclass
 
 @dataclass
 class Executed:
-    """MACs of message passing, summed over the launches inside `recording()`.
+    """Multiply-accumulates of the launches inside `recording()`.
 
-    total   over all images of the batches
+    total     over all images of the batch
+    launches  kernels that recorded something
+    images    size of the batch
     """
 
     total: int = 0
     launches: int = 0
+    images: int = 1
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates per image."""
+        return self.total // max(1, self.images)
 
 
 _active: ContextVar[Executed | None] = ContextVar("executed", default=None)
 
 
 @contextmanager
-def recording() -> Iterator[Executed]:
-    """Count the message passing launched in this block by this thread."""
-    executed = Executed()
+def recording(images: int = 1, executed: Executed | None = None) -> Iterator[Executed]:
+    """Count what is launched in this block by this thread, anew or on top of `executed`."""
+    executed = Executed(images=images) if executed is None else executed
     token = _active.set(executed)
     try:
         yield executed

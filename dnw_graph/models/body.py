@@ -27,6 +27,12 @@ class WiredBody(nn.Module):
         )
         self.stages = nn.ModuleList(stages)
 
+    def node_operation(self, level: int) -> NodeOperation:
+        """The operation of a sending level."""
+        operation = self.operations[level]
+        assert isinstance(operation, NodeOperation)
+        return operation
+
     def forward(self, z: Tensor) -> Tensor:
         """[C0, B, h, w] contiguous → [C_last, B, h', w']."""
         for stage in self.stages:

@@ -87,6 +87,10 @@ class WiredNetwork(nn.Module):
         """Side of the stem's maps for the configured image size, in pixels."""
         return int(self.stem.side(self.image_size))  # type: ignore[operator]
 
+    def body_stages(self) -> list[WiredStage]:
+        """The body's stages, in order."""
+        return [stage for stage in self.body.stages if isinstance(stage, WiredStage)]
+
     def wired_stages(self) -> Iterator[tuple[str, WiredStage]]:
         """(name, stage) of the body's stages and, in Small networks, of the head."""
         for stage in self.body.stages:

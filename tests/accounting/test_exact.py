@@ -64,8 +64,8 @@ def test_stride_on_an_odd_side_rounds_up(nine_nodes):
     assert second.macs == 3 * 9 * 9 + 4 * 9
 
 
-def test_a_node_that_lives_by_its_carry_alone_does_not_convolve():
-    """0 -> 1 ~carry~> 2: the readout takes the state of 1, so the activation of 1 is never made."""
+def test_a_node_that_lives_by_its_carry_alone_convolves_like_any_live_node():
+    """0 -> 1 ~carry~> 2: the readout takes the state of 1; every live node's convolution counts."""
     graph = arrays(
         level=[0, 1, 2],
         stage=[-1, 0, 0],
@@ -77,8 +77,8 @@ def test_a_node_that_lives_by_its_carry_alone_does_not_convolve():
         target=[1],
     )
     (stage,) = count_stages(graph)
-    assert (stage.nodes, stage.edges, stage.convolutions) == (2, 1, 1)
-    assert stage.macs == 9 * 64 + 64
+    assert (stage.nodes, stage.edges, stage.convolutions) == (2, 1, 2)
+    assert stage.macs == 2 * 9 * 64 + 64
 
 
 def test_a_stage_without_live_edges_costs_nothing(nine_nodes):

@@ -35,13 +35,14 @@ def count_graph(model):
     node = {name: values.tolist() for name, values in graph.ndata.items()}
     source, target = (ends.tolist() for ends in graph.edges())
     macs = params = 0
-    senders = set()
     for u, v in zip(source, target, strict=True):
         if node["status"][u] == node["status"][v] == 2:
             macs += node["resolution"][v] ** 2
             params += 1
-            senders.add(u)
-    for u in senders:
+    last = max(node["level"])
+    for u in range(graph.num_nodes()):
+        if node["status"][u] != 2 or node["level"][u] == last:
+            continue
         macs += 9 * (-(-node["resolution"][u] // node["stride"][u])) ** 2
         params += 9
     return macs, params

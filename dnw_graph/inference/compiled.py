@@ -1,0 +1,127 @@
+"""`dg.compile`: the inference network that does exactly the counted work."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from dnw_graph.errors import InputError
+from dnw_graph.inference.body import CompiledStage, stage_bases
+from dnw_graph.inference.constants import ConstantMaps
+from dnw_graph.inference.head import compile_head
+from dnw_graph.inference.liveness import liveness
+from dnw_graph.inference.stem import compile_stem
+from dnw_graph.message_passing import choose_backend, find_backend
+from dnw_graph.message_passing.executed import Executed, recording
+from dnw_graph.models.network import WiredNetwork
+
+
+def compile(model: nn.Module, backend: str = "auto") -> CompiledNetwork:
+    """An inference network with the same logits as `model` in eval mode, and nothing that they do not need.
+
+    Dead nodes and edges are gone, in the stem and the classifier too; constant nodes are folded
+    into constant maps, made for the input size seen; batch norms are one scale and shift.
+    The model may change afterwards; the compiled network keeps what it was made from.
+
+    backend  message passing by `dgl`, `csr` or `dense`; auto: the fastest usable one
+    Raises InputError if the model is not wired or the backend cannot be used.
+    """
+    if not isinstance(model, WiredNetwork):
+        raise InputError(f"{type(model).__name__} has no wiring to compile; give a wired network")
+    if backend != "auto":
+        find_backend(backend)
+    return CompiledNetwork(model, backend)
+
+
+@dataclass(frozen=True)
+class _Constants:
+    """What constant nodes add, for one size of the stem's maps."""
+
+    bases: list[tuple[Tensor | None, Tensor | None]]
+    logits: Tensor
+
+
+class CompiledNetwork(nn.Module):
+    """Images [B, 3, S, S] → logits [B, classes], without gradients.
+
+    The executed multiply-accumulates are recorded by each launch from the operands it is given.
+    """
+
+    @torch.no_grad()
+    def __init__(self, model: WiredNetwork, backend: str) -> None:
+        super().__init__()
+        if backend == "auto":
+            edges, candidates = (
+                sum(wired.selected.numel() for wired in model.body_stages()),
+                model.layout.num_candidates,
+            )
+            weight = model.body_stages()[0].weight
+            backend = choose_backend(weight.device, weight.dtype, edges, candidates)
+        self.backend = backend
+        alive = liveness(model)
+        last = len(model.layout.levels) - 1
+        self.stem = compile_stem(model.stem, alive.live[0])
+        self.stages = nn.ModuleList(
+            CompiledStage(model, wired, alive, backend) for wired in model.body_stages()
+        )
+        self.head = compile_head(model.head, alive.live[last], alive.constant[last], backend)
+        self._constant_maps = ConstantMaps(model, alive)
+        self._alive = alive
+        self._layout = model.layout
+        self._constants: dict[tuple[object, ...], _Constants] = {}
+        device = model.body_stages()[0].weight.device
+        self.to(device)
+        self.eval()
+        side = model.stem_side
+        self._constants_for(
+            torch.empty(1, 0, side, side, dtype=model.body_stages()[0].weight.dtype, device=device)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, classes]."""
+        return self.run(images)[0]
+
+    @torch.no_grad()
+    def run(self, images: Tensor) -> tuple[Tensor, Executed]:
+        """Logits, and the multiply-accumulates that the launches were asked for; `.macs` is per image."""
+        with recording(images.shape[0]) as executed:
+            z = self.stem(images)
+        constants = self._constants_for(z)
+        with recording(images.shape[0], executed):
+            z = z.transpose(0, 1).contiguous()
+            for stage, (base, readout_base) in zip(self.stages, constants.bases, strict=True):
+                z = stage(z, base, readout_base)
+            logits = self.head(z, constants.logits)
+        _last_executed(self)[0] = executed.macs
+        return logits, executed
+
+    @property
+    def executed_macs(self) -> int:
+        """MACs per image of this thread's last call; 0 before the first."""
+        return _last_executed(self)[0]
+
+    def _constants_for(self, z: Tensor) -> _Constants:
+        """Constants for stem maps like z [B, C, h, w], made once per size."""
+        key = (*z.shape[2:], z.device, z.dtype)
+        if key not in self._constants:
+            maps = self._constant_maps.evaluate(z.shape[2], z.shape[3], z)
+            output = maps.received[-1]
+            assert output is not None
+            constant = self._alive.constant[-1].to(output.device)
+            self._constants[key] = _Constants(
+                stage_bases(self._layout, self._alive, maps), self.head.constant_logits(output[constant])
+            )
+        return self._constants[key]
+
+
+_threads = threading.local()
+
+
+def _last_executed(network: CompiledNetwork) -> list[int]:
+    if not hasattr(_threads, "executed"):
+        _threads.executed = WeakKeyDictionary()
+    return _threads.executed.setdefault(network, [0])

@@ -1,0 +1,123 @@
+"""What constant nodes send: maps that no image changes, made once per input size.
+
+Such a map is not uniform: the padded convolution sees the border.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dnw_graph.graph.layout import Level
+from dnw_graph.inference.layers import NodeStep
+from dnw_graph.inference.liveness import Liveness
+from dnw_graph.message_passing import EdgeIndex, message_passing
+from dnw_graph.models.network import WiredNetwork
+from dnw_graph.models.stage import WiredStage
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What live nodes receive from constant ones, for one size of the stem's maps.
+
+    received   per level, [nodes of the level, H, W]: sum of the constant messages into each node
+               (for a constant node: its state); None for the stem's level
+    """
+
+    received: list[Tensor | None]
+
+
+class ConstantMaps:
+    """The constant part of a network, ready to be evaluated for any input size.
+
+    It holds only edges that leave constant nodes, so that it costs nothing per image.
+    """
+
+    def __init__(self, model: WiredNetwork, alive: Liveness) -> None:
+        self.layout = model.layout
+        self.alive = alive
+        self.steps = [
+            NodeStep(model.body.node_operation(level), nodes)
+            for level, nodes in enumerate(alive.constant[:-1])
+        ]
+        self.blocks = [
+            [
+                _from_constants(wired, position, alive.constant[level.index])
+                for position, level in enumerate(wired.stage.levels[:-1])
+            ]
+            for wired in model.body_stages()
+        ]
+
+    @torch.no_grad()
+    def evaluate(self, height: int, width: int, like: Tensor) -> Constants:
+        """Constant maps for stem maps of [height, width], in the dtype and on the device of `like`."""
+        received: list[Tensor | None] = [None] * len(self.layout.levels)
+        state = like.new_zeros(self.layout.levels[0].size, 1, height, width)
+        for stage, blocks in zip(self.layout.stages, self.blocks, strict=True):
+            stride = stage.levels[0].stride
+            height, width = -(-height // stride), -(-width // stride)
+            total = like.new_zeros(sum(level.size for level in stage.levels[1:]), 1, height, width)
+            first = stage.levels[1].first
+            for level, block, (index, value) in zip(stage.levels, stage.blocks, blocks, strict=False):
+                if level.index != stage.levels[0].index:
+                    state = total[level.first - first : level.end - first]
+                h = self.steps[level.index].to(like.device, like.dtype)(
+                    state[self.alive.constant[level.index]]
+                )
+                rows = slice(block.target - first, block.target - first + block.num_targets)
+                total[rows] = message_passing(
+                    h.contiguous(),
+                    value.to(like.dtype),
+                    index.pointer,
+                    index.source,
+                    torch.arange(value.numel(), device=like.device),
+                    total[rows],
+                    "selected",
+                    "dense",
+                )
+                if self.layout.carry and level is stage.levels[-2] and stage is self.layout.stages[-1]:
+                    twins = state[-self.layout.carry :].clone()
+                    live = torch.isin(self._twin_numbers(level), self.alive.live[level.index])
+                    # A live twin's state, constant part included, is carried along with its live part.
+                    twins[live] = 0
+                    total[-self.layout.carry :] += twins
+            for level in stage.levels[1:]:
+                received[level.index] = total[level.first - first : level.end - first, 0]
+            last = stage.levels[-1]
+            state = total[last.first - first : last.end - first]
+        return Constants(received)
+
+    def _twin_numbers(self, level: Level) -> Tensor:
+        return torch.arange(level.size - self.layout.carry, level.size)
+
+
+def _from_constants(wired: WiredStage, position: int, constant: Tensor) -> tuple[EdgeIndex, Tensor]:
+    """The selected edges of a block that leave constant nodes, sources renumbered among these; weights."""
+    block, index = wired.stage.blocks[position], wired.indices()[position]
+    return restricted(wired, position, constant, torch.arange(block.num_targets, device=index.source.device))
+
+
+@torch.no_grad()
+def restricted(
+    wired: WiredStage, position: int, sources: Tensor, targets: Tensor
+) -> tuple[EdgeIndex, Tensor]:
+    """The selected edges of block `position` between the given sources and targets.
+
+    sources, targets  ascending numbers within the block
+    returns           their index, both ends renumbered, and their weights [e]
+    """
+    block, index = wired.stage.blocks[position], wired.indices()[position]
+    device = index.source.device
+    new_source = torch.full((block.num_sources,), -1, device=device)
+    new_source[sources.to(device)] = torch.arange(sources.numel(), device=device)
+    new_target = torch.full((block.num_targets,), -1, device=device)
+    new_target[targets.to(device)] = torch.arange(targets.numel(), device=device)
+    row, column = new_target[index.position // block.num_sources], new_source[index.source]
+    kept = (row >= 0) & (column >= 0)
+    value = wired.block_weights()[position][index.position[kept]].detach()
+    # With no source the positions are all absent, and any divisor does.
+    width = max(1, sources.numel())
+    renumbered = EdgeIndex.of_positions(row[kept] * width + column[kept], targets.numel(), width)
+    return EdgeIndex(renumbered.pointer, renumbered.source, renumbered.position, sources.numel()), value

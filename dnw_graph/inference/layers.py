@@ -1,0 +1,139 @@
+"""The layers of a compiled network: live channels only, norms folded, every launch recorded.
+
+Each layer records the multiply-accumulates of its launch from the operands that it is given.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dnw_graph.message_passing import EdgeIndex, message_passing
+from dnw_graph.message_passing.executed import record
+from dnw_graph.models.node_operation import InstanceNorm, NodeOperation, depthwise
+
+
+def folded(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """A batch norm in eval mode as (scale, shift), each [C]: norm(z) = z · scale + shift."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight.detach() * torch.rsqrt(norm.running_var + norm.eps)
+    return scale, norm.bias.detach() - norm.running_mean * scale
+
+
+class Affine(nn.Module):
+    """z · scale + shift per channel, on [C, B, H, W]: what is left of a batch norm."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, scale: Tensor, shift: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("scale", scale.reshape(-1, 1, 1, 1).clone())
+        self.register_buffer("shift", shift.reshape(-1, 1, 1, 1).clone())
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.addcmul(self.shift, z, self.scale)
+
+
+class NodeStep(nn.Module):
+    """norm → ReLU → 3×3 of some nodes of a level, as in `NodeOperation`."""
+
+    kernel: Tensor
+
+    def __init__(self, operation: NodeOperation, nodes: Tensor) -> None:
+        super().__init__()
+        self.stride = operation.stride
+        self.register_buffer("kernel", operation.kernel.detach()[nodes].clone())
+        if isinstance(operation.norm, InstanceNorm):
+            norm = InstanceNorm(nodes.numel(), operation.norm.eps)
+            norm.weight.data = operation.norm.weight.detach()[nodes].clone()
+            norm.bias.data = operation.norm.bias.detach()[nodes].clone()
+            self.norm: nn.Module = norm.requires_grad_(False)
+        else:
+            scale, shift = folded(operation.norm)
+            self.norm = Affine(scale[nodes], shift[nodes])
+
+    def forward(self, z: Tensor) -> Tensor:
+        """[C, B, H, W] → [C, B, ceil(H/stride), ceil(W/stride)]."""
+        if not z.numel():
+            height, width = (-(-side // self.stride) for side in z.shape[2:])
+            return z.new_zeros(z.shape[0], z.shape[1], height, width)
+        h = depthwise(F.relu(self.norm(z)), self.kernel, self.stride)
+        record(h.numel() * self.kernel[0].numel())
+        return h
+
+
+class Messages(nn.Module):
+    """Message passing along given edges with fixed weights: z_v = base_v + Σ w_uv · h_u."""
+
+    value: Tensor
+    pointer: Tensor
+    source: Tensor
+    position: Tensor
+
+    def __init__(self, index: EdgeIndex, value: Tensor, backend: str) -> None:
+        super().__init__()
+        self.backend = backend
+        self.register_buffer("value", value.clone())
+        self.register_buffer("pointer", index.pointer)
+        self.register_buffer("source", index.source)
+        self.register_buffer("position", torch.arange(value.numel()))
+
+    def forward(self, h: Tensor, base: Tensor | None) -> Tensor:
+        """h [S, B, H, W], base [T, B, H, W] or None → [T, B, H, W]."""
+        return message_passing(
+            h, self.value, self.pointer, self.source, self.position, base, "selected", self.backend
+        )
+
+
+class Convolution(nn.Module):
+    """An ordinary convolution of the stem with some of its output channels, its norm folded in."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self, conv: nn.Conv2d, norm: nn.BatchNorm2d | None = None, keep: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        weight = conv.weight.detach()
+        bias = None if conv.bias is None else conv.bias.detach()
+        if norm is not None:
+            scale, shift = folded(norm)
+            weight = weight * scale.reshape(-1, 1, 1, 1)
+            bias = shift if bias is None else bias * scale + shift
+        if keep is not None:
+            weight, bias = weight[keep], None if bias is None else bias[keep]
+        self.stride, self.padding = conv.stride, conv.padding
+        self.groups = weight.shape[0] if conv.groups > 1 else 1
+        self.register_buffer("weight", weight.clone())
+        self.register_buffer("bias", None if bias is None else bias.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.weight.shape[0]:
+            height, width = (-(-side // step) for side, step in zip(x.shape[2:], self.stride, strict=True))
+            return x.new_zeros(x.shape[0], 0, height, width)
+        y = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, groups=self.groups)
+        record(y.numel() * self.weight[0].numel())
+        return y
+
+
+class Linear(nn.Module):
+    """Pooled live channels → logits."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight.clone())
+        self.register_buffer("bias", bias.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C] → [B, classes]."""
+        if not x.shape[1]:
+            return self.bias.expand(x.shape[0], -1).clone()
+        record(x.shape[0] * self.weight.numel())
+        return F.linear(x, self.weight, self.bias)

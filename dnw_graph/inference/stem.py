@@ -1,0 +1,33 @@
+"""Stems of compiled networks: live channels only, norms folded into the convolutions."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dnw_graph.inference.layers import Convolution
+from dnw_graph.models.stems import ConvStem, TinyStem
+
+
+def compile_stem(stem: nn.Module, keep: Tensor) -> nn.Module:
+    """The stem that gives only the channels `keep` [C] int64."""
+    if isinstance(stem, ConvStem):
+        return Convolution(stem.conv, keep=keep)
+    assert isinstance(stem, TinyStem)
+    return CompiledTinyStem(stem, keep)
+
+
+class CompiledTinyStem(nn.Module):
+    """The tiny network's stem without the outputs that are not kept; nothing at all if none is."""
+
+    def __init__(self, stem: TinyStem, keep: Tensor) -> None:
+        super().__init__()
+        self.side = stem.side
+        self.conv = Convolution(stem.conv, stem.conv_norm)
+        self.depthwise = Convolution(stem.depthwise)
+        self.pointwise = Convolution(stem.pointwise, stem.norm, keep)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not self.pointwise.weight.shape[0]:
+            return images.new_zeros(images.shape[0], 0, *(self.side(side) for side in images.shape[2:]))
+        return self.pointwise(self.depthwise(F.relu(self.conv(images))))
