@@ -1,0 +1,146 @@
+"""Rules from a user's own file, and the page that teaches them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import dnw_graph as dg
+from dnw_graph.commands.main import main
+from dnw_graph.errors import InputError
+from dnw_graph.wiring import rule_names, strongest
+from dnw_graph.wiring.plugin import load_plugin
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "rules.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+CONFIG = ROOT / "configs" / "digits" / "tiny_static_dnw.yaml"
+
+
+def name_in(block: str) -> str:
+    return re.search(r'@register\("(\w+)"\)', block)[1]
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    """plugin(text) → path of a file that holds it."""
+
+    def write(text: str, name: str = "my_rules.py") -> Path:
+        file = tmp_path / name
+        file.write_text(text)
+        return file
+
+    return write
+
+
+def trained_one_step(rule: str):
+    """A network with that rule after one optimiser step on random images."""
+    model = dg.build_model(dg.load_config(CONFIG, overrides=[f"model.rule={rule}"]))
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    F.cross_entropy(model(images), torch.arange(4)).backward()
+    optimiser.step()
+    model.rewire(step=1)
+    return model.body.stages[0]
+
+
+def test_the_documented_example_has_fewer_than_20_lines():
+    assert len(BLOCKS[0].splitlines()) < 20
+
+
+def test_the_documented_example_chooses_the_wiring_of_a_training_step(plugin):
+    load_plugin(plugin(BLOCKS[0]))
+    stage = trained_one_step("magnitude_and_gradient")
+    score = stage.weight.detach().abs() + 0.1 * stage.weight.grad.abs()
+    assert torch.equal(stage.selected, strongest(score, 32_000))
+    assert not torch.equal(stage.selected, strongest(stage.weight, 32_000))
+
+
+def test_the_documented_command_line_is_understood(plugin, capsys):
+    """`info` lists the rule of a plugin, and the page's command names existing options."""
+    assert main(["info", "--plugin", str(plugin(BLOCKS[0]))]) == 0
+    assert "magnitude_and_gradient" in capsys.readouterr().out
+    (line,) = re.findall(r"```sh\n(dnw-graph train .*)\n```", PAGE)
+    (config,) = re.findall(r"--config (\S+)", line)
+    (override,) = re.findall(r"--set (\S+)", line)
+    assert dg.load_config(ROOT / config, overrides=[override]).model.rule == "magnitude_and_gradient"
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=name_in)
+def test_every_example_of_the_page_trains_a_network(plugin, block):
+    load_plugin(plugin(block))
+    stage = trained_one_step(name_in(block))
+    assert 30_000 < stage.selected.numel() <= 32_000
+
+
+def test_the_per_target_example_keeps_equally_many_edges_of_each(plugin):
+    """868 nodes receive: 32,000 // 868 = 36 edges each; the 192 nodes of level 1 have 32 candidates only."""
+    load_plugin(plugin(next(block for block in BLOCKS if name_in(block) == "per_target")))
+    stage = trained_one_step("per_target")
+    _, target = stage.stage.ends(stage.selected.numpy())
+    counts = torch.bincount(torch.from_numpy(target))
+    assert counts[:32].tolist() == [0] * 32
+    assert counts[32:224].tolist() == [32] * 192
+    assert counts[224:].tolist() == [36] * 676
+    assert len(stage.selected) == 30_480
+
+
+def test_the_hard_pruning_example_zeroes_what_is_outside(plugin):
+    load_plugin(plugin(next(block for block in BLOCKS if name_in(block) == "hard_pruning")))
+    stage = trained_one_step("hard_pruning")
+    assert stage.weight.count_nonzero() == 32_000
+    assert stage.weight[stage.selected].count_nonzero() == 32_000
+
+
+def test_the_page_names_every_member_of_a_rule_and_of_its_view():
+    from dataclasses import fields
+
+    from dnw_graph.wiring import Rule, StageView
+
+    members = [name for name in vars(Rule) if not name.startswith("_")]
+    for name in [*members, *(field.name for field in fields(StageView))]:
+        assert f"| `{name}" in PAGE, name
+
+
+def test_a_file_may_be_loaded_twice(plugin):
+    file = plugin(BLOCKS[0])
+    load_plugin(file)
+    load_plugin(file)
+    assert "magnitude_and_gradient" in rule_names()
+
+
+def test_a_plugin_does_not_replace_a_rule_of_ours(plugin):
+    text = 'from dnw_graph.wiring import Rule, register\n@register("top_k")\nclass TopK(Rule):\n    pass\n'
+    with pytest.raises(InputError, match="rule name 'top_k' is taken"):
+        load_plugin(plugin(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "sentence"),
+    [
+        ("import nowhere_at_all", "a.py", "running it failed with ModuleNotFoundError: No module named"),
+        ("def broken(:", "a.py", "running it failed with SyntaxError"),
+        ("1 / 0", "a.py", "running it failed with ZeroDivisionError: division by zero"),
+        ("", "a.txt", "not a Python file; its name must end in .py"),
+    ],
+)
+def test_a_plugin_that_fails_is_one_sentence(plugin, text, name, sentence):
+    with pytest.raises(InputError) as caught:
+        load_plugin(plugin(text, name))
+    assert sentence in str(caught.value)
+    assert str(caught.value).startswith("--plugin ")
+
+
+def test_a_missing_plugin_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"--plugin .*nowhere\.py: no such file"):
+        load_plugin(tmp_path / "nowhere.py")
+
+
+def test_a_rule_that_is_in_no_plugin_points_to_the_option():
+    cfg = dg.load_config(CONFIG, overrides=["model.rule=magnitude_and_gradient"])
+    with pytest.raises(InputError, match="--plugin FILE adds rules of your own"):
+        dg.build_model(cfg)
