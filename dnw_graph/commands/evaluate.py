@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from dnw_graph.commands import options
+from dnw_graph.errors import InputError
 
 HELP = "accuracy, loss, parameters, MACs and images/s of a run"
 
@@ -22,30 +23,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-size", type=int, metavar="N", help="images per batch (training.eval_batch_size)"
     )
+    parser.add_argument(
+        "--compact", action="store_true", help="run only what the logits need: the compiled network"
+    )
+    parser.add_argument(
+        "--expect-exact",
+        action="store_true",
+        help="with --compact: fail unless the executed MACs equal the exact count",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options.add_overrides(parser)
     options.add_plugins(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.expect_exact and not args.compact:
+        raise InputError("--expect-exact checks the compiled network; give --compact too")
     options.load_plugins(args)
     overrides = options.overrides_of(args)
     overrides += [] if args.backend is None else [f"model.backend={json.dumps(args.backend)}"]
     overrides += [] if args.batch_size is None else [f"training.eval_batch_size={args.batch_size}"]
-    report = measure(args.run, args.checkpoint, overrides)
+    report = measure(args.run, args.checkpoint, overrides, compact=args.compact)
     if args.json:
         print(json.dumps(report, indent=2))
     else:
         show(report)
+    if args.expect_exact and report["executed_macs"] != report["macs"]:
+        raise InputError(
+            f"--expect-exact: backend {report['backend']} executed {report['executed_macs']:,} MACs per "
+            f"image, but the exact count is {report['macs']:,}; backends dgl and csr execute the exact count"
+        )
     return 0
 
 
-def measure(path: str, checkpoint: str, overrides: list[str]) -> dict[str, Any]:
-    """Evaluate a run on its test split → plain values: fractions, nats, multiply-accumulates per image."""
+def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = False) -> dict[str, Any]:
+    """Evaluate a run on its test split → plain values: fractions, nats, multiply-accumulates per image.
+
+    compact  run the compiled network, and report what its launches executed
+    """
     import torch
 
     from dnw_graph.accounting import count
     from dnw_graph.data import open_data
+    from dnw_graph.inference import compile
     from dnw_graph.models import is_wired
     from dnw_graph.training.checkpoint import read_state
     from dnw_graph.training.distributed import choose_device
@@ -71,8 +91,13 @@ def measure(path: str, checkpoint: str, overrides: list[str]) -> dict[str, Any]:
         seed=cfg.training.seed,
     )
     size = count(model)
+    network: Any = model.to(device)
+    backend = cfg.model.backend if is_wired(model) else None
+    if compact:
+        network = Executing(compile(network, cfg.model.backend))
+        backend = network.compiled.backend
     scores = evaluate(
-        model.to(device),
+        network,
         batches,
         num_classes=cfg.model.num_classes,
         device=device,
@@ -92,12 +117,32 @@ def measure(path: str, checkpoint: str, overrides: list[str]) -> dict[str, Any]:
         "loss": scores["loss"],
         "params": size.params,
         "macs": size.macs,
+        "published_macs": size.published_macs,
+        "executed_macs": network.macs if compact else None,
         "images_per_second": scores["images_per_second"],
         "batch_size": batch_size,
         "device": str(device),
-        "backend": cfg.model.backend if is_wired(model) else None,
+        "backend": backend,
+        "compact": compact,
         "precision": cfg.training.precision,
     }
+
+
+class Executing:
+    """A compiled network as a function of images, which keeps what its calls executed.
+
+    macs  per image, the same for every batch of one input size
+    """
+
+    def __init__(self, compiled: Any) -> None:
+        self.compiled = compiled
+        self.macs = 0
+
+    def __call__(self, images: Any) -> Any:
+        logits, executed = self.compiled.run(images)
+        assert self.macs in (0, executed.macs)
+        self.macs = executed.macs
+        return logits
 
 
 def show(report: dict[str, Any]) -> None:
@@ -127,8 +172,15 @@ def rows(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("top-5", "" if report["top5"] is None else f"{report['top5']:.2%}"),
         ("loss", f"{report['loss']:.4f} nats"),
         ("parameters", f"{report['params']:,}"),
-        ("MACs", f"{report['macs']:,} per image"),
+        ("MACs, exact", f"{report['macs']:,} per image"),
+        ("MACs, published", number(report["published_macs"], " per image (224 pixels, budget)")),
+        ("MACs, executed", number(report["executed_macs"], " per image")),
         ("speed", f"{report['images_per_second']:,.0f} images/s ({where})"),
         ("backend", report["backend"] or ""),
     ]
     return [(name, value) for name, value in lines if value]
+
+
+def number(value: int | None, unit: str) -> str:
+    """With thousands separators and its unit; empty where there is none."""
+    return "" if value is None else f"{value:,}{unit}"
