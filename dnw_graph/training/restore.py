@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from dnw_graph.errors import InputError
+from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.registry import build_model
 from dnw_graph.training import random_state
 from dnw_graph.training.checkpoint import read_state, read_tensors
@@ -28,6 +29,7 @@ def load_run(
     path        a run directory, or a checkpoint in it
     checkpoint  which one of a run directory: best or last
     overrides   "section.key=value", changes to the run's configuration
+    `metadata` of a wired network names the classes and the preprocessing of the run's images.
     A rule from a plugin must have been loaded before. Raises InputError for what is missing or damaged.
     """
     directory = locate_checkpoint(path, checkpoint)
@@ -41,6 +43,8 @@ def load_run(
         raise
     group = state.get("evaluated", "model")
     load_weights(model, read_tensors(directory, group, state), directory / f"{group}.safetensors")
+    if isinstance(model, WiredNetwork):
+        model.metadata |= {name: state.get(name) for name in ("class_names", "preprocessing")}
     return cfg, model.eval()
 
 

@@ -1,0 +1,1 @@
+"""Pictures of wirings, for PNG, SVG and PDF."""
