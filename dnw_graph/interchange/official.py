@@ -19,6 +19,7 @@ from dnw_graph.accounting.published import alive_in, block_prune_rate, profile, 
 from dnw_graph.errors import InputError
 from dnw_graph.graph.status import Flags
 from dnw_graph.interchange.official_file import read_official_file
+from dnw_graph.interchange.recognise import recognise
 from dnw_graph.models.heads import LinearHead, WiredClassifier
 from dnw_graph.models.mobilenet_v1 import PUBLISHED_BLOCKS, mobilenet_v1
 from dnw_graph.models.network import WiredNetwork
@@ -69,6 +70,7 @@ def from_official(
         )
     name, state = _read(source)
     tensors = _Tensors(name, state)
+    _check_kind(name, state, network, small)
     if network == "tiny_static":
         if small or blocks is not None:
             raise InputError("small and blocks belong to mobilenet_v1; leave them out for tiny_static")
@@ -92,6 +94,20 @@ def _read(source: str | Path | Mapping[str, Tensor]) -> tuple[str, dict[str, Ten
         what = f"entry {wrong[0]!r} is no tensor" if wrong else "it is empty"
         raise InputError(f"{name}: {what}; a model's state dictionary is wanted")
     return name, {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _check_kind(name: str, state: Mapping[str, Tensor], network: str, small: bool) -> None:
+    """Refuse a file of another network by the name of the one that it holds."""
+    found = recognise(state)
+    if found is None:
+        raise InputError(
+            f"{name}: has no tensors of the 2019 program's networks; give one of its checkpoints"
+        )
+    if (found.network, found.small) != (network, small):
+        wanted = f"{network}{' (small)' if small else ''}"
+        raise InputError(
+            f"{name}: holds {found}, but {wanted} was asked for; choose the network that it holds"
+        )
 
 
 class _Tensors:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +115,15 @@ class WiredNetwork(nn.Module):
     def wirings(self) -> dict[str, Tensor]:
         """Selected candidate ids per stage, each [k] int64, ascending."""
         return {name: stage.selected for name, stage in self.wired_stages()}
+
+    def budgets(self) -> dict[str, int]:
+        """Edges that each stage may have."""
+        return {name: stage.budget for name, stage in self.wired_stages()}
+
+    def set_budgets(self, budgets: Mapping[str, int]) -> None:
+        """Give every stage another budget: an imported network has that of its file, not of its config."""
+        for name, stage in self.wired_stages():
+            stage.budget = int(budgets[name])
 
     def check_finite(self) -> None:
         """Raise FloatingPointError naming the parameter if a selection met NaN. Waits for the device."""
