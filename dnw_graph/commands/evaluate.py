@@ -92,7 +92,7 @@ def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = Fa
     )
     size = count(model)
     network: Any = model.to(device)
-    backend = cfg.model.backend if is_wired(model) else None
+    backend = ", ".join(sorted(backends_of(network))) if is_wired(model) else None
     if compact:
         network = Executing(compile(network, cfg.model.backend))
         backend = network.compiled.backend
@@ -126,6 +126,11 @@ def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = Fa
         "compact": compact,
         "precision": cfg.training.precision,
     }
+
+
+def backends_of(network: Any) -> set[str]:
+    """What runs, by name, where the configuration may say auto."""
+    return {stage.resolved_backend() for _, stage in network.wired_stages()}
 
 
 class Executing:

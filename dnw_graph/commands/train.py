@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         metavar="auto|PATH",
-        help="go on with a run: auto for the last checkpoint of --run-dir if there is one, or the path of one",
+        help="go on with a run: auto for the last checkpoint of --run-dir, if any, or the path of one",
     )
     options.add_overrides(parser)
     options.add_plugins(parser)
@@ -59,6 +59,6 @@ def _report(summary: Summary) -> None:
 
     if int(os.environ.get("RANK", "0")) == 0:
         print(
-            f"{summary.epochs} epochs, {summary.steps:,} steps; best test top-1 {summary.best_top1:.2%} after epoch "
-            f"{summary.best_epoch}; run in {summary.run_dir}"
+            f"{summary.epochs} epochs, {summary.steps:,} steps; best test top-1 {summary.best_top1:.2%} "
+            f"after epoch {summary.best_epoch}; run in {summary.run_dir}"
         )

@@ -50,8 +50,10 @@ class Learner:
         )
         self.parallel: Any = network
         if world.size > 1:
+            self.parallel = nn.parallel.DistributedDataParallel(self.model)
             # Running statistics are per rank; World.share_statistics makes rank 0's count before evaluation.
-            self.parallel = nn.parallel.DistributedDataParallel(self.model, broadcast_buffers=False)
+            # Set here, for the argument of this name is deprecated and its successor unknown to older torch.
+            self.parallel.broadcast_buffers = False
         options = cfg.optimizer
         self.optimizer = torch.optim.SGD(
             parameter_groups(self.model, options),

@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
-from dnw_graph.training import train
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dnw_graph.errors import InputError
+from dnw_graph.training import load_run, train
+from dnw_graph.training.config import load_config
+from dnw_graph.training.session import Session
 
 
-def test_learns_and_leaves_everything_in_the_run_directory(tmp_path, recipe, records):
-    summary = train(recipe("training.epochs=3", "logging.tensorboard=true"), tmp_path / "run")
-    assert summary.epochs == 3
-    assert summary.steps == 66
-    assert summary.best_top1 > 0.4
-    run = tmp_path / "run"
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, small_network) -> Path:
+    """A run of three epochs with everything that is recorded."""
+    from dnw_graph.models import registry
+    from dnw_graph.training.config import config_from_dict
+
+    path = tmp_path_factory.mktemp("whole") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry.WIRED, "tiny_static", small_network.SMALL)
+        cfg = config_from_dict(
+            {
+                "model": {"network": "tiny_static", "edges": 90, "image_size": 32, "num_classes": 10},
+                "data": {"dataset": "digits"},
+                "training": {"epochs": 3, "batch_size": 64, "threads": 1, "device": "cpu"},
+                "logging": {"every_steps": 10},
+            }
+        )
+        summary = train(cfg, path)
+    assert (summary.epochs, summary.steps, summary.interrupted) == (3, 66, False)
+    return path
+
+
+def test_the_network_learns(run, records):
+    losses = [record["train_loss"] for record in records(run, "epoch")]
+    assert losses == sorted(losses, reverse=True)
+    assert records(run, "epoch")[-1]["test_top1"] > 0.4
+
+
+def test_everything_lies_in_the_run_directory(run):
     assert {each.name for each in run.iterdir()} == {
         "config.yaml",
         "metrics.jsonl",
@@ -20,6 +54,113 @@ def test_learns_and_leaves_everything_in_the_run_directory(tmp_path, recipe, rec
     }
     assert {each.name for each in (run / "checkpoints").iterdir()} == {"last", "best"}
     assert sorted(each.name for each in (run / "wiring").iterdir()) == [f"epoch_000{n}.npz" for n in range(4)]
+    assert load_config(run / "config.yaml").training.epochs == 3
+
+
+def test_records_come_every_ten_steps_and_after_epochs(run, records):
+    steps = [(record["kind"], record["epoch"], record["step"]) for record in records(run)]
+    assert steps == [
+        ("step", 1, 10),
+        ("step", 1, 20),
+        ("epoch", 1, 22),
+        ("step", 2, 30),
+        ("step", 2, 40),
+        ("epoch", 2, 44),
+        ("step", 3, 50),
+        ("step", 3, 60),
+        ("epoch", 3, 66),
+    ]
+    step, epoch = records(run)[1:3]
+    common = {
+        "kind",
+        "version",
+        "epoch",
+        "step",
+        "lr",
+        "train_loss",
+        "train_top1",
+        "swaps",
+        "images_per_second",
+    }
+    assert step.keys() == common
+    assert epoch.keys() == common | {"test_loss", "test_top1", "test_top5", "seconds", "test_seconds"}
+    assert step["lr"] == pytest.approx(0.05 * (1 + np.cos(np.pi * 19 / 66)))
+
+
+def test_swaps_are_those_of_the_wirings_that_were_kept(run, records):
+    """Edges that are new at an epoch's end have entered in it; the others entered and left."""
+    wirings = []
+    for epoch in range(4):
+        with np.load(run / f"wiring/epoch_{epoch:04d}.npz") as arrays:
+            assert int(arrays["format_version"]) == 1
+            wirings.append(set(arrays["stage_0"].tolist()))
+    assert all(len(wiring) == 90 for wiring in wirings)
+    for before, after, record in zip(wirings, wirings[1:], records(run, "epoch"), strict=False):
+        assert record["swaps"] >= len(after - before)
+    assert len(wirings[1] - wirings[0]) > 0
+
+
+def test_best_is_the_epoch_of_the_highest_accuracy(run, records):
     tests = [record["test_top1"] for record in records(run, "epoch")]
-    assert max(tests) == summary.best_top1
-    assert summary.best_epoch == 1 + tests.index(max(tests))
+    state = json.loads((run / "checkpoints/best/state.json").read_text())
+    assert state["position"]["epoch"] == state["position"]["best_epoch"] == 1 + tests.index(max(tests))
+
+
+def test_a_loaded_run_has_its_weights_and_its_wiring(run):
+    cfg, model = load_run(run, checkpoint="last")
+    assert cfg == load_config(run / "config.yaml")
+    saved = load_file(run / "checkpoints/last/model.safetensors")
+    assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
+    with np.load(run / "wiring/epoch_0003.npz") as arrays:
+        assert model.wirings()["stage_0"].tolist() == arrays["stage_0"].tolist()
+
+
+def test_tensorboard_shows_the_records(run, records):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    shown = [(each.step, each.value) for each in events.Scalars("epoch/test_top1")]
+    assert shown == [(each["step"], pytest.approx(each["test_top1"])) for each in records(run, "epoch")]
+    assert "step/train_loss" in events.Tags()["scalars"]
+
+
+def test_a_dense_baseline_trains_without_wiring(tmp_path, recipe, records):
+    cfg = recipe(
+        "model.network=mobilenet_v1_dense",
+        "model.edges=null",
+        "model.multiplier=0.25",
+        "training.epochs=1",
+        "training.batch_size=256",
+    )
+    train(cfg, tmp_path / "run")
+    assert not (tmp_path / "run/wiring").exists()
+    assert all("swaps" not in record for record in records(tmp_path / "run"))
+    _, model = load_run(tmp_path / "run")
+    assert not hasattr(model, "rewire")
+
+
+def test_a_fixed_wiring_never_swaps(tmp_path, recipe, records):
+    train(recipe("model.rule=random", "training.epochs=1"), tmp_path / "run")
+    assert [record["swaps"] for record in records(tmp_path / "run")] == [0, 0, 0]
+
+
+def test_bf16_trains_on_a_cpu(tmp_path, recipe, records):
+    train(recipe("training.precision=bf16", "training.epochs=1"), tmp_path / "run")
+    losses = [record["train_loss"] for record in records(tmp_path / "run", "step")]
+    assert losses[1] < losses[0] < 3
+
+
+def test_numbers_out_of_range_stop_the_run_and_leave_the_last_checkpoint(
+    tmp_path, recipe, records, monkeypatch
+):
+    """Step 30 blows the weights up; the checkpoint of the first epoch stays, and no record holds a NaN."""
+    original = Session.lr
+    monkeypatch.setattr(Session, "lr", lambda self, step: 1e30 if step >= 30 else original(self, step))
+    with pytest.raises(
+        InputError, match=r"training stopped at step 3\d: .* lower optimizer\.lr \(now 0\.1\)"
+    ):
+        train(recipe("checkpoint.every_steps=35"), tmp_path / "run")
+    state = json.loads((tmp_path / "run/checkpoints/last/state.json").read_text())
+    assert state["position"]["step"] == 22
+    assert [record["step"] for record in records(tmp_path / "run")] == [10, 20, 22, 30]
+    assert not list((tmp_path / "run/checkpoints").glob(".*"))
