@@ -1,0 +1,129 @@
+"""Which backends there are, when they refuse, and what `auto` means."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dnw_graph.errors import InputError
+from dnw_graph.message_passing import (
+    backend as registry,
+)
+from dnw_graph.message_passing import (
+    backends,
+    choose_backend,
+    dgl,
+    find_backend,
+    usable_backend,
+)
+from dnw_graph.models.tiny_static import tiny_static
+
+CPU = torch.device("cpu")
+
+
+def test_three_backends_are_usable_here():
+    assert {each.name for each in backends()} == {"dense", "csr", "dgl"}
+    for each in backends():
+        assert each.reason() is None
+        assert each.available()
+
+
+@pytest.mark.parametrize("name", ["csr", "dgl"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_sparse_backends_refuse_short_floats_on_a_cpu_in_a_sentence(name, dtype):
+    with pytest.raises(InputError) as caught:
+        usable_backend(name, CPU, dtype)
+    sentence = str(caught.value)
+    assert sentence.startswith(f"backend '{name}' cannot be used on cpu in {dtype}: ")
+    assert "use training.precision float32 or backend dense" in sentence
+
+
+def test_the_operator_refuses_what_the_backend_refuses(block):
+    with pytest.raises(InputError, match=r"backend 'csr' cannot be used on cpu in torch\.bfloat16"):
+        block(dtype=torch.bfloat16).send("csr")
+
+
+def test_dense_takes_short_floats(block):
+    operands = block(dtype=torch.bfloat16)
+    torch.testing.assert_close(operands.send("dense"), operands.by_definition(), rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "edges", "name"),
+    [
+        (torch.float32, 100, "csr"),
+        (torch.float64, 100, "csr"),
+        (torch.bfloat16, 100, "dense"),
+        (torch.float32, 999, "dense"),
+    ],
+)
+def test_auto_is_csr_where_the_wiring_is_sparse_and_the_numbers_are_long(dtype, edges, name):
+    assert choose_backend(CPU, dtype, edges, 1000) == name
+
+
+def test_auto_is_dense_where_torch_has_no_sparse_products(monkeypatch):
+    from dnw_graph.message_passing import csr
+
+    monkeypatch.setattr(csr, "_HAS_MKL", False)
+    assert choose_backend(CPU, torch.float32, 1, 1000) == "dense"
+    with pytest.raises(InputError, match="this torch has no MKL"):
+        usable_backend("csr", CPU, torch.float32)
+
+
+def test_auto_runs_in_bfloat16():
+    """The features are bfloat16 under autocast though the weights are not."""
+    model = tiny_static(rule="top_k", num_classes=3, edges=6, groups=(3, 5, 5), readout=4, stem_channels=2)
+    images = torch.randn(2, 3, 32, 32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(images)
+    logits.float().sum().backward()
+    torch.testing.assert_close(logits.float(), model(images), rtol=0.2, atol=0.2)
+    assert model.body.stages[0].weight.grad.dtype == torch.float32
+
+
+def test_unknown_backend_lists_the_known():
+    with pytest.raises(InputError, match="backend 'cuda' is not known; choose auto, "):
+        find_backend("cuda")
+    with pytest.raises(InputError, match="backend 'cuda' is not known"):
+        tiny_static(rule="top_k", num_classes=3, edges=6, backend="cuda")
+
+
+def test_missing_dgl_is_said_with_its_fix(monkeypatch):
+    def missing():
+        raise InputError("dgl is not installed; run `pip install dgl`.")
+
+    monkeypatch.setattr(dgl, "load_dgl", missing)
+    with pytest.raises(InputError, match="backend 'dgl' cannot be used here: dgl is not installed; run"):
+        find_backend("dgl")
+
+
+def test_structures_are_derived_once_per_wiring(block, monkeypatch):
+    """Two steps on one wiring compress it by source once; a new wiring does it again."""
+    from dnw_graph.message_passing import csr
+
+    built = []
+    original = csr._by_source
+    monkeypatch.setattr(csr, "_by_source", lambda *args: built.append(1) or original(*args))
+    operands = block()
+    for _ in range(2):
+        operands.send("csr").sum().backward()
+    assert len(built) == 1
+    operands.index = type(operands.index).of_positions(operands.index.position.clone(), 4, 3)
+    operands.send("csr").sum().backward()
+    assert len(built) == 2
+
+
+def test_derived_structures_die_with_their_wiring():
+    index = torch.tensor([1, 2])
+    before = len(registry._prepared)
+    assert registry.prepared(index, "anything", lambda: [1]) == [1]
+    assert len(registry._prepared) == before + 1
+    del index
+    assert len(registry._prepared) == before
+
+
+def test_derived_structures_follow_a_change_in_place():
+    index = torch.tensor([1, 2])
+    assert registry.prepared(index, "sum", lambda: int(index.sum())) == 3
+    index.add_(1)
+    assert registry.prepared(index, "sum", lambda: int(index.sum())) == 5
