@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dnw_graph.commands import options
 from dnw_graph.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 HELP = "accuracy, loss, parameters, MACs and images/s of a run"
 
@@ -70,7 +73,7 @@ def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = Fa
     from dnw_graph.training.checkpoint import read_state
     from dnw_graph.training.distributed import choose_device
     from dnw_graph.training.evaluate import evaluate
-    from dnw_graph.training.learner import check_precision
+    from dnw_graph.training.learner import PRECISIONS, check_precision
     from dnw_graph.training.restore import load_run
     from dnw_graph.training.run_directory import locate_checkpoint
 
@@ -92,7 +95,8 @@ def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = Fa
     )
     size = count(model)
     network: Any = model.to(device)
-    backend = ", ".join(sorted(backends_of(network))) if is_wired(model) else None
+    dtype = PRECISIONS[cfg.training.precision]
+    backend = ", ".join(sorted(backends_of(network, dtype))) if is_wired(model) else None
     if compact:
         network = Executing(compile(network, cfg.model.backend))
         backend = network.compiled.backend
@@ -128,9 +132,9 @@ def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = Fa
     }
 
 
-def backends_of(network: Any) -> set[str]:
-    """What runs, by name, where the configuration may say auto."""
-    return {stage.resolved_backend() for _, stage in network.wired_stages()}
+def backends_of(network: Any, dtype: Any) -> set[str]:
+    """What runs on features of this dtype, by name, where the configuration may say auto."""
+    return {stage.resolved_backend(dtype) for _, stage in network.wired_stages()}
 
 
 class Executing:
