@@ -69,7 +69,7 @@ def layout_of(graph: Graph, where: str) -> Layout:
     sizes = np.bincount(level).tolist()
     if len(sizes) > MAX_LEVELS:
         _refuse(where, f"has {len(sizes)} levels; no network here has more than {MAX_LEVELS}")
-    if len(sizes) < 2 or not np.array_equal(level, np.repeat(np.arange(len(sizes)), sizes)):
+    if len(sizes) < 2 or 0 in sizes or not np.array_equal(level, np.repeat(np.arange(len(sizes)), sizes)):
         _refuse(where, "nodes are not numbered level by level, from level 0 on")
     if nodes["stride"].min() < 1 or nodes["resolution"].min() < 1:
         _refuse(where, "a stride or a resolution is less than 1")

@@ -1,0 +1,74 @@
+"""The demo: it ends with a run, a wiring file and a picture, and overwrites nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import dnw_graph as dg
+from dnw_graph.commands import demo
+from dnw_graph.commands.main import main
+from dnw_graph.data import digits
+from dnw_graph.data.arrays import ImageArrays
+
+
+@pytest.fixture
+def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough digits to go through every step, too few to learn from."""
+    whole = digits.read
+
+    def some(directory: str | None, train: bool) -> ImageArrays:
+        arrays = whole(directory, train)
+        return replace(arrays, images=arrays.images[:64], labels=arrays.labels[:64])
+
+    monkeypatch.setattr(digits, "read", some)
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_demo_leaves_run_wiring_and_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "demo").mkdir(parents=True)
+    (tmp_path / "runs" / "demo" / "mine.txt").write_text("precious")
+
+    assert main(["demo", "--set", "training.epochs=2"]) == 0
+
+    assert [each.name for each in (tmp_path / "runs" / "demo").iterdir()] == ["mine.txt"]
+    place = tmp_path / "runs" / "demo-2"
+    graph = dg.load_graph(place / "wiring.npz")
+    assert (graph.num_nodes, graph.num_edges) == (900, 32_000)
+    assert graph.attributes["class_names"] == [str(digit) for digit in range(10)]
+    assert graph.attributes["preprocessing"]["size"] == 32
+    assert (place / "wiring.png").read_bytes().startswith(b"\x89PNG")
+    said = capsys.readouterr().out
+    for what in (
+        "top-1",
+        "runs/demo-2/wiring.npz",
+        "runs/demo-2/wiring.png",
+        "tensorboard --logdir runs/demo-2",
+    ):
+        assert what in said
+    snippet = [line.strip() for line in said.splitlines() if line.startswith("    ")]
+    exec("\n".join(snippet))
+    assert "[" in capsys.readouterr().out
+
+
+def test_taken_directories_are_counted_up(tmp_path: Path) -> None:
+    assert demo.free_directory(tmp_path / "demo") == tmp_path / "demo"
+    (tmp_path / "demo").mkdir()
+    assert demo.free_directory(tmp_path / "demo") == tmp_path / "demo"
+    (tmp_path / "demo" / "x").touch()
+    (tmp_path / "demo-2").touch()
+    assert demo.free_directory(tmp_path / "demo") == tmp_path / "demo-3"
+
+
+def test_without_a_clone_the_demo_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "CONFIG", tmp_path / "configs" / "digits" / "tiny_static_dnw.yaml")
+    assert main(["demo", "--run-dir", str(tmp_path / "run")]) == 2
+    assert "run the demo from a clone of the repository" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
