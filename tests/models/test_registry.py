@@ -1,0 +1,77 @@
+"""Networks from configuration files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import dnw_graph as dg
+from dnw_graph.errors import InputError
+from dnw_graph.graph.budget import edges_for_width
+from dnw_graph.models import is_wired, network_names
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+WIRED = sorted(path for path in CONFIGS.rglob("*.yaml") if path.stem.startswith(("dnw", "random", "tiny")))
+DENSE = sorted(set(CONFIGS.rglob("*.yaml")) - set(WIRED))
+
+
+def name_of(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+@pytest.mark.parametrize("path", WIRED, ids=name_of)
+def test_every_wired_config_builds_with_its_budget(path):
+    cfg = dg.load_config(path)
+    model = dg.build_model(cfg)
+    assert is_wired(model)
+    assert (model.num_classes, model.image_size) == (cfg.model.num_classes, cfg.model.image_size)
+    for number, stage in enumerate(model.layout.stages):
+        edges = cfg.model.edges or edges_for_width(cfg.model.width, stage.dense_edges)
+        assert model.wirings()[f"stage_{number}"].numel() == edges
+    assert ("head" in model.wirings()) == cfg.model.small
+    assert model.rewire() == 0
+
+
+@pytest.mark.parametrize("path", DENSE, ids=name_of)
+def test_every_dense_config_builds(path):
+    assert not is_wired(dg.build_model(dg.load_config(path)))
+
+
+def test_imagenet_network_is_one_graph_of_5984_nodes():
+    model = dg.build_model(dg.load_config(CONFIGS / "imagenet" / "random_x0.225.yaml"))
+    graph = model.graph()
+    assert graph.num_nodes() == 5984
+    assert graph.num_edges() == 104 + 1245 + 4977 + 72_991 + 79_627
+    source, target = graph.edges()
+    level = graph.ndata["level"]
+    assert (level[source] < level[target]).all()
+    assert graph.ndata["resolution"].unique().tolist() == [7, 14, 28, 56, 112]
+
+
+def test_tiny_network_is_one_graph_of_900_nodes_and_32000_edges():
+    model = dg.build_model(dg.load_config(CONFIGS / "digits" / "tiny_static_dnw.yaml"))
+    graph = model.graph()
+    assert (graph.num_nodes(), graph.num_edges()) == (900, 32_000)
+    assert model.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+
+
+def test_building_leaves_the_global_random_state_alone():
+    torch.manual_seed(123)
+    expected = torch.rand(3)
+    torch.manual_seed(123)
+    dg.build_model(dg.load_config(CONFIGS / "digits" / "tiny_static_dnw.yaml"))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_unknown_rule_and_backend_are_refused():
+    path = CONFIGS / "digits" / "tiny_static_dnw.yaml"
+    with pytest.raises(InputError, match="did you mean 'top_k'"):
+        dg.build_model(dg.load_config(path, overrides=["model.rule=topk"]))
+    with pytest.raises(InputError, match="backend 'quick' is not known"):
+        dg.build_model(dg.load_config(path, overrides=["model.backend=quick"]))
+
+
+def test_networks_are_listed():
+    assert network_names() == ["mobilenet_v1", "mobilenet_v1_dense", "shufflenet_v2", "tiny_static"]
