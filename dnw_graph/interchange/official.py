@@ -70,10 +70,10 @@ def from_official(
         )
     name, state = _read(source)
     tensors = _Tensors(name, state)
+    if network == "tiny_static" and (small or blocks is not None):
+        raise InputError("small and blocks belong to mobilenet_v1; leave them out for tiny_static")
     _check_kind(name, state, network, small)
     if network == "tiny_static":
-        if small or blocks is not None:
-            raise InputError("small and blocks belong to mobilenet_v1; leave them out for tiny_static")
         model = _tiny(tensors, graph, prune_rate, image_size, num_classes)
     else:
         model = _mobilenet(
@@ -89,9 +89,9 @@ def _read(source: str | Path | Mapping[str, Tensor]) -> tuple[str, dict[str, Ten
         name, state = str(source), read_official_file(source)
     else:
         name, state = "state dictionary", dict(source)
-    wrong = [key for key, value in state.items() if not isinstance(value, Tensor)]
+    wrong = [key for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
     if wrong or not state:
-        what = f"entry {wrong[0]!r} is no tensor" if wrong else "it is empty"
+        what = f"entry {wrong[0]!r} is no tensor with a name" if wrong else "it is empty"
         raise InputError(f"{name}: {what}; a model's state dictionary is wanted")
     return name, {key.removeprefix("module."): value for key, value in state.items()}
 
