@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import dnw_graph
 from dnw_graph.errors import InputError
 
-COMMANDS = ("train", "evaluate", "count", "info", "demo")
+COMMANDS = ("train", "evaluate", "count", "convert_official", "info", "demo")
 
 WRONG_INPUT = 2
 INTERRUPTED = 130

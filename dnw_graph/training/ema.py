@@ -40,6 +40,7 @@ class AveragedWeights:
         averaged = dict(self._network.named_parameters())
         self._network.load_state_dict({**trained.state_dict(), **averaged})
         if is_wired(trained):
+            self._network.set_budgets(trained.budgets())
             self._network.rewire(step)
         return self._network
 

@@ -21,7 +21,7 @@ from dnw_graph.training.ema import AveragedWeights
 from dnw_graph.training.metrics import Tally
 from dnw_graph.training.random_state import seed_all
 from dnw_graph.training.schema import Config
-from dnw_graph.training.weights import load_weights
+from dnw_graph.training.weights import load_weights, restore_wiring_facts
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _MOMENTUM = "momentum_buffer"
@@ -115,7 +115,7 @@ class Learner:
             try:
                 self.model.check_finite()
             except FloatingPointError as error:
-                problem = str(error)
+                problem = what_is_wrong(error)
         if problem:
             raise diverged(step, problem, self.cfg)
 
@@ -141,6 +141,7 @@ class Learner:
     def load(self, directory: Path, state: Mapping[str, Any]) -> None:
         """Take everything back from a checkpoint. Raises InputError if it does not fit this network."""
         load_weights(self.model, read_tensors(directory, "model", state), directory / "model.safetensors")
+        restore_wiring_facts(self.model, state.get("wiring"))
         if self.average is not None:
             self.average.load_state(read_tensors(directory, "ema", state), state["learner"]["averaged_steps"])
         momentum = read_tensors(directory, "optimizer", state)
@@ -187,11 +188,16 @@ def synchronise_norm(model: Any) -> None:
     model.synchronise_norm()
 
 
+def what_is_wrong(error: FloatingPointError) -> str:
+    """The network's own words, without its advice: ours knows the run's settings."""
+    return str(error).partition(";")[0]
+
+
 def diverged(step: int, problem: str, cfg: Config) -> InputError:
     """The error of a run whose numbers left the finite range."""
     return InputError(
         f"training stopped at step {step}: {problem}; lower optimizer.lr (now {cfg.optimizer.lr:g}) or "
-        f"lengthen schedule.warmup_epochs (now {cfg.schedule.warmup_epochs:g}); the last checkpoint is good."
+        f"lengthen schedule.warmup_epochs (now {cfg.schedule.warmup_epochs:g}); checkpoints from before are good."
     )
 
 

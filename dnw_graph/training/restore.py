@@ -18,7 +18,7 @@ from dnw_graph.training.plugins import plugin_hint
 from dnw_graph.training.run_directory import config_of, locate_checkpoint
 from dnw_graph.training.schema import Config
 from dnw_graph.training.session import Position
-from dnw_graph.training.weights import load_weights
+from dnw_graph.training.weights import load_weights, restore_wiring_facts
 
 
 def load_run(
@@ -43,6 +43,7 @@ def load_run(
         raise
     group = state.get("evaluated", "model")
     load_weights(model, read_tensors(directory, group, state), directory / f"{group}.safetensors")
+    restore_wiring_facts(model, state.get("wiring"))
     if isinstance(model, WiredNetwork):
         model.metadata |= {name: state.get(name) for name in ("class_names", "preprocessing")}
     return cfg, model.eval()

@@ -16,13 +16,14 @@ from dnw_graph.training import random_state
 from dnw_graph.training.checkpoint import write_checkpoint
 from dnw_graph.training.distributed import World
 from dnw_graph.training.evaluate import evaluate
-from dnw_graph.training.learner import Learner, diverged
+from dnw_graph.training.learner import Learner, diverged, what_is_wrong
 from dnw_graph.training.log import Journal
 from dnw_graph.training.progress import Display
 from dnw_graph.training.run_directory import RunDirectory
 from dnw_graph.training.schedule import learning_rate
 from dnw_graph.training.schema import Config
 from dnw_graph.training.stop import StopRequest
+from dnw_graph.training.weights import wiring_facts
 
 
 @dataclass
@@ -101,7 +102,7 @@ class Session:
         try:
             self.learner.step(position.step, parts, self.lr(position.step))
         except FloatingPointError as error:
-            raise diverged(position.step + 1, str(error), self.cfg) from error
+            raise diverged(position.step + 1, what_is_wrong(error), self.cfg) from error
         position.step += 1
         position.step_in_epoch += 1
         self.display.step(position.epoch + 1, position.step_in_epoch)
@@ -193,17 +194,12 @@ class Session:
 
     def _write(self, directory: Path, ranks: list[dict[str, Any]]) -> None:
         assert self.journal is not None
-        state = {
-            "network": self.cfg.model.network,
-            "config": self.cfg.model_dump(mode="json", exclude_none=True),
+        state = checkpoint_state(self.cfg, self.learner, self.position, ranks)
+        state |= {
             "plugins": self.plugins,
-            "evaluated": "model" if self.learner.average is None else "ema",
             "class_names": self.test_data.class_names,
             "preprocessing": self.test_data.preprocessing,
-            "position": asdict(self.position),
             "metrics_bytes": self.journal.position(),
-            "learner": self.learner.scalars(),
-            "ranks": ranks,
         }
         write_checkpoint(directory, self.learner.tensors(self.position.step), state)
 
@@ -230,3 +226,25 @@ class Session:
         self.position.swaps += int(self.learner.swaps)
         self.learner.swaps = 0
         self.position.window_seconds = 0.0
+
+
+def checkpoint_state(
+    cfg: Config, learner: Learner, position: Position, ranks: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """state.json of a run without plugins, data or records.
+
+    ranks  of each process, its generators and sums
+    """
+    return {
+        "network": cfg.model.network,
+        "config": cfg.model_dump(mode="json", exclude_none=True),
+        "plugins": [],
+        "evaluated": "model" if learner.average is None else "ema",
+        "class_names": None,
+        "preprocessing": None,
+        "position": asdict(position),
+        "metrics_bytes": 0,
+        "wiring": wiring_facts(learner.model),
+        "learner": learner.scalars(),
+        "ranks": ranks,
+    }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from dnw_graph.errors import InputError
+from dnw_graph.models.network import WiredNetwork
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
@@ -24,6 +26,20 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) 
         model.load_state_dict(tensors)
     except (RuntimeError, ValueError) as error:
         raise _foreign(model, source, " ".join(str(error).split())) from error
+
+
+def wiring_facts(model: nn.Module) -> dict[str, Any] | None:
+    """What a wired network knows besides tensors, JSON-able: budgets and metadata. None for others."""
+    if not isinstance(model, WiredNetwork):
+        return None
+    return {"budgets": model.budgets(), "metadata": model.metadata}
+
+
+def restore_wiring_facts(model: nn.Module, facts: Mapping[str, Any] | None) -> None:
+    """Give a network back what `wiring_facts` took; an imported one has its file's budgets."""
+    if isinstance(model, WiredNetwork) and facts:
+        model.set_budgets(facts["budgets"])
+        model.metadata.update(facts["metadata"])
 
 
 def _foreign(model: nn.Module, source: Path, difference: str) -> InputError:

@@ -1,0 +1,85 @@
+"""`dnw-graph convert_official`: a checkpoint of the 2019 program becomes a run of ours."""
+
+from __future__ import annotations
+
+import argparse
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from dnw_graph.commands import options
+from dnw_graph.errors import InputError
+
+if TYPE_CHECKING:
+    from dnw_graph.training.config import Config
+
+HELP = "turn a checkpoint of the 2019 program into a run directory"
+
+WORDS = {"top_k": "dnw", "random": "random"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", metavar="FILE", help="checkpoint of the 2019 trainer, either era of torch files"
+    )
+    options.add_config(parser)
+    options.add_overrides(parser)
+    parser.add_argument("-o", "--output", metavar="RUN", required=True, help="run directory to write")
+
+
+def run(args: argparse.Namespace) -> int:
+    from dnw_graph.accounting import count
+    from dnw_graph.interchange.official import from_official
+    from dnw_graph.training.adopt import adopt
+
+    cfg = options.read_config(args)
+    wanted = arguments_of(cfg, args.config)
+    try:
+        model = from_official(args.file, **wanted)
+    except InputError as error:
+        raise InputError(f"--config {args.config} does not fit: {error}") from error
+    path = adopt(cfg, model, args.output)
+    kept, never_read = (
+        sum(stage[name] for stage in model.metadata["official"].values()) for name in ("usable", "never_read")
+    )
+    report = count(model)
+    print(f"{path}: {wanted['network']}, {wanted['graph']} wiring of {kept:,} edges")
+    print(f"dropped {never_read:,} edges that the 2019 program kept but never read")
+    print(f"exact: {report.params:,} parameters, {report.macs:,} MACs per image")
+    return 0
+
+
+def arguments_of(cfg: Config, config: str) -> dict[str, Any]:
+    """What `from_official` is told for a configuration. Raises InputError if 2019 had no such network."""
+    model = cfg.model
+    if not model.is_wired:
+        raise InputError(f"{config}: {model.network} is a dense baseline; give the config of a wired network")
+    if model.rule not in WORDS:
+        raise InputError(
+            f"{config}: model.rule {model.rule} has no counterpart in the 2019 program; give a config with "
+            f"{' or '.join(WORDS)}"
+        )
+    wanted: dict[str, Any] = {
+        "network": model.network,
+        "graph": WORDS[model.rule],
+        "prune_rate": prune_rate(cfg, config),
+        "image_size": model.image_size,
+        "num_classes": model.num_classes,
+    }
+    return wanted | ({"small": True} if model.small else {})
+
+
+def prune_rate(cfg: Config, config: str) -> float:
+    """The 2019 program's prune rate for a budget of ours.
+
+    There a tiny network's budget was a share of all 800² pairs, 0.05 of which are the 32,000 edges.
+    """
+    from dnw_graph.models.tiny_static import PUBLISHED_GROUPS
+
+    model = cfg.model
+    if model.width is not None:
+        return float(1 - Fraction(str(model.width)))
+    if model.edges is not None:
+        return float(1 - Fraction(model.edges, sum(PUBLISHED_GROUPS) ** 2))
+    raise InputError(
+        f"{config}: model.density was no budget of the 2019 program; give model.width or model.edges"
+    )

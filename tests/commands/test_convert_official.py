@@ -1,0 +1,94 @@
+"""A checkpoint of the 2019 program becomes a run that every command takes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dnw_graph.commands.main import main
+from dnw_graph.training import load_run
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests" / "golden"
+CONFIG = str(ROOT / "configs" / "digits" / "tiny_static_dnw.yaml")
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The public tiny static case as a file of today's torch, keys prefixed as the trainer did."""
+    spec = importlib.util.spec_from_file_location("fill", GOLDEN / "fill.py")
+    assert spec is not None
+    assert spec.loader is not None
+    fill = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fill)
+    case = json.loads((GOLDEN / "tiny_static_dnw.json").read_text())["spec"]
+    tensors = {"module." + name: torch.from_numpy(np.array(a)) for name, a in fill.fill_all(case).items()}
+    path = tmp_path_factory.mktemp("official") / "tiny.pt"
+    torch.save({"model": tensors, "last_epoch": 159, "best_val": 0.76}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(official: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "converted"
+    assert main(["convert_official", str(official), "--config", CONFIG, "-o", str(path)]) == 0
+    return path
+
+
+def test_the_run_has_the_wiring_and_budget_of_the_file(run: Path) -> None:
+    _, model = load_run(run)
+    assert {name: ids.numel() for name, ids in model.wirings().items()} == {"stage_0": 13006}
+    assert model.budgets() == {"stage_0": 13006}
+    assert model.rewire() == 0
+    assert model.metadata["official"]["stage_0"] == {"kept": 32000, "usable": 13006, "never_read": 18994}
+
+
+def test_the_run_is_counted(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["count", str(run), "--json"]) == 0
+    assert "1125798" in capsys.readouterr().out
+
+
+def test_the_run_is_evaluated_at_its_exact_cost(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(run), "--compact", "--backend", "dgl", "--expect-exact", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["executed_macs"] == report["macs"] == 1125798
+
+
+def test_dense_products_are_not_exact_and_said_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(run), "--compact", "--backend", "dense", "--expect-exact"]) == 2
+    assert "backends dgl and csr execute the exact count" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_run_is_fine_tuned(run: Path) -> None:
+    command = ["train", "--config", str(run / "config.yaml"), "--run-dir", str(run), "--resume", "auto"]
+    assert main([*command, "--set", "training.epochs=1", "logging.tensorboard=false"]) == 0
+    _, model = load_run(run, checkpoint="last")
+    assert model.budgets() == {"stage_0": 13006}
+    assert model.wirings()["stage_0"].numel() == 13006
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ("cifar10/dnw_x0.225.yaml", "holds tiny_static of 10 classes"),
+        ("imagenet/mobilenet_v1_x0.5.yaml", "is a dense baseline"),
+        ("imagenet/dnw_small_x0.15.yaml", "mobilenet_v1 (small) was asked for"),
+    ],
+)
+def test_a_config_of_another_network_is_named(
+    official: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], config: str, sentence: str
+) -> None:
+    target = tmp_path / "run"
+    command = ["convert_official", str(official), "--config", str(ROOT / "configs" / config)]
+    assert main([*command, "-o", str(target)]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert config in error
+    assert error.count("\n") == 1
+    assert not target.exists()
