@@ -197,7 +197,7 @@ def diverged(step: int, problem: str, cfg: Config) -> InputError:
     """The error of a run whose numbers left the finite range."""
     return InputError(
         f"training stopped at step {step}: {problem}; lower optimizer.lr (now {cfg.optimizer.lr:g}) or "
-        f"lengthen schedule.warmup_epochs (now {cfg.schedule.warmup_epochs:g}); checkpoints from before are good."
+        f"lengthen schedule.warmup_epochs (now {cfg.schedule.warmup_epochs:g}); what was saved is good."
     )
 
 

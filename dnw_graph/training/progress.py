@@ -31,7 +31,11 @@ class Display:
                 console=self._console,
             )
             self._task = self._bar.add_task(
-                "train", total=steps_per_epoch, completed=step % steps_per_epoch, epoch=f"1/{epochs}", text=""
+                "train",
+                total=steps_per_epoch,
+                completed=step % steps_per_epoch,
+                epoch=f"{min(step // steps_per_epoch + 1, epochs)}/{epochs}",
+                text="",
             )
 
     def step(self, epoch: int, step_in_epoch: int) -> None:

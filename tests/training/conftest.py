@@ -44,6 +44,22 @@ def _small(monkeypatch: pytest.MonkeyPatch, small_network: ModuleType) -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session")
+def train_small(small_network: ModuleType):
+    """train_small(path, "training.epochs=3", …) → path of a finished run, for tests that share one."""
+
+    def run(path: Path, *overrides: str) -> Path:
+        from dnw_graph.models import registry
+        from dnw_graph.training import train
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(registry.WIRED, "tiny_static", small_network.SMALL)
+            train(config_from_dict(RECIPE, overrides), path)
+        return path
+
+    return run
+
+
 @pytest.fixture
 def recipe():
     """recipe("optimizer.lr=0.5", …) → a Config of the small recipe."""

@@ -11,12 +11,15 @@ import pytest
 from dnw_graph.commands.evaluate import rows
 
 
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory, train_small) -> Path:
+    return train_small(tmp_path_factory.mktemp("finished") / "run", "training.epochs=1")
+
+
 @pytest.fixture
-def run(tmp_path, config_file, command) -> Path:
-    """A finished run of one epoch."""
-    path = tmp_path / "run"
-    assert command("train", "--config", config_file("training.epochs=1"), "--run-dir", path)[0] == 0
-    return path
+def run(tmp_path, finished_run) -> Path:
+    """A finished run of one epoch, a copy for each test to change."""
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))
 
 
 def refused(outcome: tuple[int, str, str]) -> str:

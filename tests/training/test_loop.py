@@ -17,25 +17,10 @@ from dnw_graph.training.session import Session
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, small_network) -> Path:
+def run(tmp_path_factory, train_small) -> Path:
     """A run of three epochs with everything that is recorded."""
-    from dnw_graph.models import registry
-    from dnw_graph.training.config import config_from_dict
-
     path = tmp_path_factory.mktemp("whole") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(registry.WIRED, "tiny_static", small_network.SMALL)
-        cfg = config_from_dict(
-            {
-                "model": {"network": "tiny_static", "edges": 90, "image_size": 32, "num_classes": 10},
-                "data": {"dataset": "digits"},
-                "training": {"epochs": 3, "batch_size": 64, "threads": 1, "device": "cpu"},
-                "logging": {"every_steps": 10},
-            }
-        )
-        summary = train(cfg, path)
-    assert (summary.epochs, summary.steps, summary.interrupted) == (3, 66, False)
-    return path
+    return train_small(path, "training.epochs=3", "logging.tensorboard=true")
 
 
 def test_the_network_learns(run, records):

@@ -33,11 +33,10 @@ EVERYTHING = (
 STOP = 27
 
 
-@pytest.fixture
-def whole(tmp_path, recipe) -> Path:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, train_small) -> Path:
     """A run that nothing stopped."""
-    train(recipe(*EVERYTHING), tmp_path / "whole")
-    return tmp_path / "whole"
+    return train_small(tmp_path_factory.mktemp("whole") / "run", *EVERYTHING)
 
 
 def contents(run: Path) -> dict[str, Any]:
