@@ -103,10 +103,14 @@ Prepared = TypeVar("Prepared")
 _prepared = WeakIdKeyDictionary()
 
 
-def prepared(index: Tensor, purpose: str, build: Callable[[], Prepared]) -> Prepared:
-    """What a backend derives from a wiring, made once: kept as long as its index tensor lives."""
-    kept = _prepared.setdefault(index, {})
-    key = (purpose, index._version)
+def prepared(pointer: Tensor, source: Tensor, purpose: str, build: Callable[[], Prepared]) -> Prepared:
+    """What a backend derives from a wiring, made once and kept as long as both index tensors live.
+
+    What `build` returns must not hold them, or they would live for ever.
+    """
+    of_source = _prepared.setdefault(source, WeakIdKeyDictionary())
+    kept = of_source.setdefault(pointer, {})
+    key = (purpose, pointer._version, source._version)
     if key not in kept:
         kept[key] = build()
     return kept[key]

@@ -37,7 +37,7 @@ class Csr(Backend):
         self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int
     ) -> Tensor:
         order, by_source, target = prepared(
-            source, "by source", lambda: _by_source(pointer, source, num_sources)
+            pointer, source, f"by source {num_sources}", lambda: _by_source(pointer, source, num_sources)
         )
         return _csr(by_source, target, value[order], g.shape[0]) @ g
 

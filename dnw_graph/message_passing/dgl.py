@@ -76,11 +76,13 @@ def _graphs(pointer: Tensor, source: Tensor, num_sources: int) -> tuple[Any, Any
     def build() -> tuple[Any, Any]:
         dgl: Any = load_dgl()
         target, num_targets = rows_of(pointer, source.numel()), pointer.numel() - 1
-        flow = dgl.create_block((source, target), num_src_nodes=num_sources, num_dst_nodes=num_targets)
-        reverse = dgl.create_block((target, source), num_src_nodes=num_targets, num_dst_nodes=num_sources)
+        # DGL keeps the tensors it is given.
+        column = source.clone()
+        flow = dgl.create_block((column, target), num_src_nodes=num_sources, num_dst_nodes=num_targets)
+        reverse = dgl.create_block((target, column), num_src_nodes=num_targets, num_dst_nodes=num_sources)
         return flow, reverse
 
-    return prepared(source, f"flow {num_sources}", build)
+    return prepared(pointer, source, f"flow {num_sources}", build)
 
 
 def _sum_of_messages(flow: Any, h: Tensor, value: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import torch
 
@@ -14,6 +16,7 @@ from dnw_graph.message_passing import (
     choose_backend,
     dgl,
     find_backend,
+    message_passing,
     usable_backend,
 )
 from dnw_graph.models.tiny_static import tiny_static
@@ -113,17 +116,35 @@ def test_structures_are_derived_once_per_wiring(block, monkeypatch):
     assert len(built) == 2
 
 
-def test_derived_structures_die_with_their_wiring():
-    index = torch.tensor([1, 2])
+def test_derived_structures_die_with_their_wiring(block, backend):
+    """A run rewires some ten thousand times."""
+    gc.collect()
     before = len(registry._prepared)
-    assert registry.prepared(index, "anything", lambda: [1]) == [1]
-    assert len(registry._prepared) == before + 1
-    del index
+    operands = block()
+    operands.send(backend, "selected").sum().backward()
+    assert len(registry._prepared) == before + (backend != "dense")
+    del operands
+    gc.collect()
     assert len(registry._prepared) == before
 
 
+def test_wirings_that_share_a_tensor_do_not_share_what_is_derived(block, backend):
+    """The same sources, [0, 1], once at targets 0 and 1, once both at target 1."""
+    source, weight = torch.tensor([0, 1]), torch.ones(4)
+    g = torch.tensor([1.0, 10.0]).reshape(2, 1, 1, 1)
+    results = []
+    for pointer, position in (([0, 1, 2], [0, 3]), ([0, 0, 2], [2, 3])):
+        h = torch.ones(2, 1, 1, 1, requires_grad=True)
+        z = message_passing(
+            h, weight, torch.tensor(pointer), source, torch.tensor(position), None, "selected", backend
+        )
+        (slope,) = torch.autograd.grad(z, [h], g)
+        results.append((z.flatten().tolist(), slope.flatten().tolist()))
+    assert results == [([1.0, 1.0], [1.0, 10.0]), ([0.0, 2.0], [10.0, 10.0])]
+
+
 def test_derived_structures_follow_a_change_in_place():
-    index = torch.tensor([1, 2])
-    assert registry.prepared(index, "sum", lambda: int(index.sum())) == 3
-    index.add_(1)
-    assert registry.prepared(index, "sum", lambda: int(index.sum())) == 5
+    pointer, source = torch.tensor([0, 2]), torch.tensor([1, 2])
+    assert registry.prepared(pointer, source, "sum", lambda: int(source.sum())) == 3
+    source.add_(1)
+    assert registry.prepared(pointer, source, "sum", lambda: int(source.sum())) == 5
