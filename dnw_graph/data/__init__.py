@@ -11,10 +11,10 @@ from importlib import import_module
 
 from dnw_graph.data.batches import Batches, DataSection, Share
 from dnw_graph.errors import InputError
+from dnw_graph.training.schema import IN_MEMORY
 
 __all__ = ["DATASETS", "Batches", "DataSection", "open_data"]
 
-IN_MEMORY = ("digits", "fashion_mnist", "cifar10")
 FOLDERS = ("imagenet", "image_folder")
 DATASETS = IN_MEMORY + FOLDERS
 

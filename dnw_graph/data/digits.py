@@ -7,9 +7,12 @@ stratified by class, drawn by
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from dnw_graph.data.arrays import ImageArrays
+from dnw_graph.errors import InputError
 
 TEST_SIZE = 360
 # Of the 1437 training images at 8×8 pixels.
@@ -17,7 +20,14 @@ MEAN, STD = 0.3054, 0.3760
 
 
 def read(directory: str | None, train: bool) -> ImageArrays:
-    """Read one split; `directory` is not needed, as the images come with scikit-learn."""
+    """Read one split; `directory` is not needed, as the images come with scikit-learn.
+
+    Raises InputError for a directory that does not exist: it was meant for something.
+    """
+    if directory is not None and not Path(directory).is_dir():
+        raise InputError(
+            f"{directory}: no such directory; digits come with scikit-learn and need none, leave it out"
+        )
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 

@@ -112,6 +112,11 @@ class WiredNetwork(nn.Module):
         """Let the rule select every stage's wiring anew; returns how many edges entered."""
         return sum(stage.rewire(step) for _, stage in self.wired_stages())
 
+    def reselect(self, step: int = 0) -> None:
+        """As `rewire`, without the hook of rules that act after a step: weights stay as they are."""
+        for _, stage in self.wired_stages():
+            stage.reselect(step)
+
     def wirings(self) -> dict[str, Tensor]:
         """Selected candidate ids per stage, each [k] int64, ascending."""
         return {name: stage.selected for name, stage in self.wired_stages()}

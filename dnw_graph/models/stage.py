@@ -85,21 +85,27 @@ class WiredStage(nn.Module):
 
     @torch.no_grad()
     def rewire(self, step: int = 0) -> int:
+        """`reselect`, then the rule's hook after a step. Returns the number of edges that entered."""
+        entered = self.reselect(step)
+        self.rule.after_step(self.view(step))
+        return entered
+
+    @torch.no_grad()
+    def reselect(self, step: int = 0) -> int:
         """Let the rule select the wiring anew. Returns the number of edges that entered.
 
         A rule that does not rewire is asked only while there is no wiring. On a CPU a NaN weight
         raises FloatingPointError at once; elsewhere `check_finite` reports it.
         """
-        entered = 0
-        if self.rule.rewires or not self.selected.numel():
-            self.saw_nan.logical_or_(self.weight.isnan().any())
-            if self.weight.device.type == "cpu":
-                self.check_finite()
-            chosen = self._checked(self.rule.choose(self.view(step)))
-            entered = self._entered(chosen)
-            if entered or chosen.numel() != self.selected.numel():
-                self.select(chosen)
-        self.rule.after_step(self.view(step))
+        if not self.rule.rewires and self.selected.numel():
+            return 0
+        self.saw_nan.logical_or_(self.weight.isnan().any())
+        if self.weight.device.type == "cpu":
+            self.check_finite()
+        chosen = self._checked(self.rule.choose(self.view(step)))
+        entered = self._entered(chosen)
+        if entered or chosen.numel() != self.selected.numel():
+            self.select(chosen)
         return entered
 
     @torch.no_grad()

@@ -20,13 +20,16 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        dims, shape = (0, 2, 3), (1, -1, 1, 1)
+        dims, shape, dtype = (0, 2, 3), (1, -1, 1, 1), x.dtype
+        # Sums over a batch leave the range and precision of half floats.
+        x = x.to(torch.promote_types(dtype, torch.float32))
         count = _total(x.new_tensor([x.numel() / x.shape[1]]))
         mean = _total(x.sum(dims)) / count
         centred = x - mean.view(shape)
         variance = _total(centred.square().sum(dims)) / count
         self._follow(mean.detach(), variance.detach() * count / (count - 1))
-        return centred * (self.weight * torch.rsqrt(variance + self.eps)).view(shape) + self.bias.view(shape)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(dtype)
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, unbiased_variance: Tensor) -> None:

@@ -82,14 +82,14 @@ class World:
                     dist.broadcast(buffer, 0)
 
     def check_wirings(self, wirings: Mapping[str, Tensor], step: int) -> None:
-        """Raise RuntimeError unless every rank selected the same edges (compared by a 64-bit sum)."""
+        """Raise InputError unless every rank selected the same edges (compared by a 64-bit sum)."""
         if self.size == 1:
             return
         stages = self.gather({name: fingerprint(ids) for name, ids in wirings.items()})
         for name, expected in stages[0].items():
             for rank, stage in enumerate(stages):
                 if stage.get(name) != expected:
-                    raise RuntimeError(
+                    raise InputError(
                         f"step {step}: the wiring of {name} on rank {rank} differs from rank 0's; a rule "
                         "must choose the same edges from the same weights and step on every rank"
                     )

@@ -41,7 +41,7 @@ class AveragedWeights:
         self._network.load_state_dict({**trained.state_dict(), **averaged})
         if is_wired(trained):
             self._network.set_budgets(trained.budgets())
-            self._network.rewire(step)
+            self._network.reselect(step)
         return self._network
 
     def load_state(self, tensors: Mapping[str, Tensor], steps: int) -> None:

@@ -116,9 +116,7 @@ class Session:
 
     def record_step(self) -> None:
         """Write what happened since the last record. Waits for the device; looks for numbers out of range."""
-        self.learner.check_finite(self.position.step)
-        if self.learner.wired:
-            self.world.check_wirings(self.learner.model.wirings(), self.position.step)
+        self._check()
         self._lap()
         loss, top1, images = self.learner.window.read(self.world)
         self._add("step", loss, top1, images / self.position.window_seconds, int(self.learner.swaps))
@@ -126,7 +124,7 @@ class Session:
 
     def evaluate(self) -> dict[str, float] | None:
         """Test scores of the network that counts; None on Ctrl-C (one process only)."""
-        self.learner.check_finite(self.position.step)
+        self._check()
         self._lap()
         self.world.share_statistics(self.learner.model)
         scores = evaluate(
@@ -171,7 +169,7 @@ class Session:
 
     def save(self, name: str = "last") -> None:
         """Write a checkpoint. Numbers out of range raise InputError and the old one stays."""
-        self.learner.check_finite(self.position.step)
+        self._check()
         self._lap()
         ranks = self.world.gather({"random": random_state.capture()} | self.learner.sums())
         self.world.decide(lambda: self._write(self.run.checkpoint(name), ranks))
@@ -191,6 +189,12 @@ class Session:
         position = self.position
         best = position.best_top1 if position.best_epoch else float("nan")
         return Summary(self.run.path, position.epoch, position.step, best, position.best_epoch, interrupted)
+
+    def _check(self) -> None:
+        """Numbers are in range and all ranks hold one wiring; InputError otherwise. Waits for the device."""
+        self.learner.check_finite(self.position.step)
+        if self.learner.wired:
+            self.world.check_wirings(self.learner.model.wirings(), self.position.step)
 
     def _write(self, directory: Path, ranks: list[dict[str, Any]]) -> None:
         assert self.journal is not None

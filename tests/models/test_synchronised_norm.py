@@ -87,3 +87,14 @@ def test_parameters_keep_their_names_and_identity() -> None:
         name: id(p) for name, p in before.items()
     }
     assert list(norms.state_dict()) == keys
+
+
+def test_half_floats_are_summed_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More pixels than the largest fp16 number, on one process."""
+    monkeypatch.setattr("dnw_graph.models.synchronised_norm.dist.all_reduce", lambda tensor: None)
+    x = 3 + torch.randn(2, 4, 200, 200)
+    norm = SynchronisedBatchNorm(4)
+    expected = nn.BatchNorm2d(4)(x)
+    assert torch.allclose(norm(x.half()).float(), expected, atol=5e-3)
+    assert norm(x.half()).dtype == torch.float16
+    assert torch.isfinite(norm.running_var).all()

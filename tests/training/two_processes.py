@@ -51,7 +51,7 @@ def check(world: World) -> None:
 
     same, other = torch.tensor([1, 2, 3]), torch.tensor([1, 2, 3 + world.rank])
     world.check_wirings({"stage_0": same}, step=7)
-    message = message_of(RuntimeError, lambda: world.check_wirings({"stage_0": same, "head": other}, step=7))
+    message = message_of(InputError, lambda: world.check_wirings({"stage_0": same, "head": other}, step=7))
     assert message.startswith("step 7: the wiring of head on rank 1 differs from rank 0's"), message
 
 
