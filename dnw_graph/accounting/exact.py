@@ -83,8 +83,12 @@ def convolving_nodes(graph: GraphArrays) -> Mask:
 
 
 def sending_stage(graph: GraphArrays) -> Integers:
-    """[N] the stage in which a node's activation is used: that of its edges, or its own if it has none."""
-    stage = graph.stage.copy()
+    """[N] the stage in which a node's activation is used: that of its edges, or its own if it has none.
+
+    A stem channel receives in no stage. Without edges it can only be live through a readout's carry, in
+    stage 0.
+    """
+    stage = np.maximum(graph.stage, 0)
     stage[graph.source] = graph.stage[graph.target]
     return stage
 
