@@ -13,7 +13,7 @@ class Executed:
     """Multiply-accumulates of the launches inside `recording()`.
 
     total     over all images of the batch
-    launches  kernels that recorded something
+    launches  kernels that were asked for any
     images    size of the batch
     """
 
@@ -44,6 +44,6 @@ def recording(images: int = 1, executed: Executed | None = None) -> Iterator[Exe
 def record(macs: int) -> None:
     """Called by each launch with the multiply-accumulates of its operands."""
     executed = _active.get()
-    if executed is not None:
+    if executed is not None and macs:
         executed.total += macs
         executed.launches += 1
