@@ -5,13 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dnw_graph.commands import options
 from dnw_graph.errors import InputError
-
-if TYPE_CHECKING:
-    import torch
 
 HELP = "accuracy, loss, parameters, MACs and images/s of a run"
 
@@ -84,7 +81,7 @@ def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = Fa
         torch.set_num_threads(cfg.training.threads)
     device = choose_device(cfg.training.device)
     check_precision(cfg.training.precision, device)
-    batch_size = cfg.training.eval_batch_size or cfg.training.batch_size
+    batch_size = cfg.training.eval_batch_size or cfg.training.batch_size // cfg.training.accumulate
     batches = open_data(
         cfg.data,
         image_size=cfg.model.image_size,
@@ -99,7 +96,7 @@ def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = Fa
     backend = ", ".join(sorted(backends_of(network, dtype))) if is_wired(model) else None
     if compact:
         network = Executing(compile(network, cfg.model.backend))
-        backend = network.compiled.backend
+        backend = network.compiled.resolved_backend(dtype)
     scores = evaluate(
         network,
         batches,

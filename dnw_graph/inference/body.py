@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from dnw_graph.graph.layout import Layout, Level
 from dnw_graph.inference.constants import Constants, restricted
-from dnw_graph.inference.layers import Messages, NodeStep
+from dnw_graph.inference.layers import Choice, Messages, NodeStep
 from dnw_graph.inference.liveness import Liveness
 from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.stage import WiredStage
@@ -23,7 +23,7 @@ class CompiledStage(nn.Module):
     readout: Tensor
     twin: Tensor
 
-    def __init__(self, model: WiredNetwork, wired: WiredStage, alive: Liveness, backend: str) -> None:
+    def __init__(self, model: WiredNetwork, wired: WiredStage, alive: Liveness, choice: Choice) -> None:
         super().__init__()
         stage = wired.stage
         levels = [alive.live[level.index] for level in stage.levels]
@@ -39,7 +39,7 @@ class CompiledStage(nn.Module):
             )
             index, value = restricted(wired, position, levels[position], targets)
             self.steps.append(NodeStep(model.body.node_operation(level.index), levels[position]))
-            self.messages.append(Messages(index, value, backend))
+            self.messages.append(Messages(index, value, choice))
         carries = model.layout.carry if stage is model.layout.stages[-1] else 0
         self._find_carried(carries, stage.levels[-2].size, levels)
 

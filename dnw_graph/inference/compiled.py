@@ -13,9 +13,10 @@ from dnw_graph.errors import InputError
 from dnw_graph.inference.body import CompiledStage, stage_bases
 from dnw_graph.inference.constants import ConstantMaps
 from dnw_graph.inference.head import compile_head
+from dnw_graph.inference.layers import Choice
 from dnw_graph.inference.liveness import liveness
 from dnw_graph.inference.stem import compile_stem
-from dnw_graph.message_passing import choose_backend, find_backend
+from dnw_graph.message_passing import find_backend
 from dnw_graph.message_passing.executed import Executed, recording
 from dnw_graph.models.network import WiredNetwork
 
@@ -39,7 +40,7 @@ def compile(model: nn.Module, backend: str = "auto") -> CompiledNetwork:
 
 @dataclass(frozen=True)
 class _Constants:
-    """What constant nodes add, for one size of the stem's maps."""
+    """What constant nodes add, for one size of the stem's maps; the logits' bias is in it."""
 
     bases: list[tuple[Tensor | None, Tensor | None]]
     logits: Tensor
@@ -54,32 +55,22 @@ class CompiledNetwork(nn.Module):
     @torch.no_grad()
     def __init__(self, model: WiredNetwork, backend: str) -> None:
         super().__init__()
-        if backend == "auto":
-            edges, candidates = (
-                sum(wired.selected.numel() for wired in model.body_stages()),
-                model.layout.num_candidates,
-            )
-            weight = model.body_stages()[0].weight
-            backend = choose_backend(weight.device, weight.dtype, edges, candidates)
-        self.backend = backend
+        edges = sum(wired.selected.numel() for wired in model.body_stages())
+        self._choice = Choice(backend, edges, model.layout.num_candidates)
         alive = liveness(model)
         last = len(model.layout.levels) - 1
         self.stem = compile_stem(model.stem, alive.live[0])
         self.stages = nn.ModuleList(
-            CompiledStage(model, wired, alive, backend) for wired in model.body_stages()
+            CompiledStage(model, wired, alive, self._choice) for wired in model.body_stages()
         )
-        self.head = compile_head(model.head, alive.live[last], alive.constant[last], backend)
+        self.head = compile_head(model.head, alive.live[last], alive.constant[last], self._choice)
         self._constant_maps = ConstantMaps(model, alive)
         self._alive = alive
         self._layout = model.layout
         self._constants: dict[tuple[object, ...], _Constants] = {}
-        device = model.body_stages()[0].weight.device
-        self.to(device)
+        self.to(model.body_stages()[0].weight.device)
         self.eval()
-        side = model.stem_side
-        self._constants_for(
-            torch.empty(1, 0, side, side, dtype=model.body_stages()[0].weight.dtype, device=device)
-        )
+        self._constants_for(model.stem_side, model.stem_side)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, classes]."""
@@ -90,7 +81,7 @@ class CompiledNetwork(nn.Module):
         """Logits, and the multiply-accumulates that the launches were asked for; `.macs` is per image."""
         with recording(images.shape[0]) as executed:
             z = self.stem(images)
-        constants = self._constants_for(z)
+        constants = self._constants_for(*z.shape[2:])
         with recording(images.shape[0], executed):
             z = z.transpose(0, 1).contiguous()
             for stage, (base, readout_base) in zip(self.stages, constants.bases, strict=True):
@@ -100,21 +91,31 @@ class CompiledNetwork(nn.Module):
         return logits, executed
 
     @property
+    def backend(self) -> str:
+        """The backend that passes messages outside autocast."""
+        like = self._constant_maps.like
+        return self.resolved_backend(like.dtype)
+
+    def resolved_backend(self, dtype: torch.dtype) -> str:
+        """The backend that passes messages of this dtype, by name."""
+        return self._choice.resolved(self._constant_maps.like.device, dtype)
+
+    @property
     def executed_macs(self) -> int:
         """MACs per image of this thread's last call; 0 before the first."""
         return _last_executed(self)[0]
 
-    def _constants_for(self, z: Tensor) -> _Constants:
-        """Constants for stem maps like z [B, C, h, w], made once per size."""
-        key = (*z.shape[2:], z.device, z.dtype)
+    def _constants_for(self, height: int, width: int) -> _Constants:
+        """Constants for stem maps of [height, width], made once per size."""
+        like = self._constant_maps.like
+        key = (height, width, like.device, like.dtype)
         if key not in self._constants:
-            maps = self._constant_maps.evaluate(z.shape[2], z.shape[3], z)
+            maps = self._constant_maps(height, width)
             output = maps.received[-1]
-            assert output is not None
             constant = self._alive.constant[-1].to(output.device)
-            self._constants[key] = _Constants(
-                stage_bases(self._layout, self._alive, maps), self.head.constant_logits(output[constant])
-            )
+            with torch.autocast(like.device.type, enabled=False):
+                logits = self.head.constant_logits(output[constant])
+            self._constants[key] = _Constants(stage_bases(self._layout, self._alive, maps), logits)
         return self._constants[key]
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dnw_graph.graph.layout import Level
-from dnw_graph.inference.layers import NodeStep
+from dnw_graph.inference.layers import Choice, Messages, NodeStep
 from dnw_graph.inference.liveness import Liveness
-from dnw_graph.message_passing import EdgeIndex, message_passing
+from dnw_graph.message_passing import EdgeIndex
 from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.stage import WiredStage
 
@@ -29,54 +29,55 @@ class Constants:
     received: list[Tensor | None]
 
 
-class ConstantMaps:
+class ConstantMaps(nn.Module):
     """The constant part of a network, ready to be evaluated for any input size.
 
     It holds only edges that leave constant nodes, so that it costs nothing per image.
     """
 
     def __init__(self, model: WiredNetwork, alive: Liveness) -> None:
+        super().__init__()
         self.layout = model.layout
         self.alive = alive
-        self.steps = [
+        self.steps = nn.ModuleList(
             NodeStep(model.body.node_operation(level), nodes)
             for level, nodes in enumerate(alive.constant[:-1])
-        ]
-        self.blocks = [
-            [
-                _from_constants(wired, position, alive.constant[level.index])
-                for position, level in enumerate(wired.stage.levels[:-1])
-            ]
+        )
+        self.messages = nn.ModuleList(
+            _from_constants(wired, position, alive.constant[level.index])
             for wired in model.body_stages()
-        ]
+            for position, level in enumerate(wired.stage.levels[:-1])
+        )
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor of the dtype and on the device that the maps have."""
+        kernel = self.steps[0].kernel
+        assert isinstance(kernel, Tensor)
+        return kernel
 
     @torch.no_grad()
-    def evaluate(self, height: int, width: int, like: Tensor) -> Constants:
-        """Constant maps for stem maps of [height, width], in the dtype and on the device of `like`."""
+    def forward(self, height: int, width: int) -> Constants:
+        """Constant maps for stem maps of [height, width]."""
+        # Made once and kept: as exact as the weights, whatever precision is asked for at the time.
+        with torch.autocast(self.like.device.type, enabled=False):
+            return self._evaluate(height, width)
+
+    def _evaluate(self, height: int, width: int) -> Constants:
         received: list[Tensor | None] = [None] * len(self.layout.levels)
-        state = like.new_zeros(self.layout.levels[0].size, 1, height, width)
-        for stage, blocks in zip(self.layout.stages, self.blocks, strict=True):
+        state = self.like.new_zeros(self.layout.levels[0].size, 1, height, width)
+        for stage in self.layout.stages:
             stride = stage.levels[0].stride
             height, width = -(-height // stride), -(-width // stride)
-            total = like.new_zeros(sum(level.size for level in stage.levels[1:]), 1, height, width)
+            total = self.like.new_zeros(sum(level.size for level in stage.levels[1:]), 1, height, width)
             first = stage.levels[1].first
-            for level, block, (index, value) in zip(stage.levels, stage.blocks, blocks, strict=False):
+            for level, block in zip(stage.levels, stage.blocks, strict=False):
                 if level.index != stage.levels[0].index:
                     state = total[level.first - first : level.end - first]
-                h = self.steps[level.index].to(like.device, like.dtype)(
-                    state[self.alive.constant[level.index]]
-                )
+                h = self.steps[level.index](state[self.alive.constant[level.index]])
                 rows = slice(block.target - first, block.target - first + block.num_targets)
-                total[rows] = message_passing(
-                    h.contiguous(),
-                    value.to(like.dtype),
-                    index.pointer,
-                    index.source,
-                    torch.arange(value.numel(), device=like.device),
-                    total[rows],
-                    "selected",
-                    "dense",
-                )
+                # Every level but the last sends, once: its messages have its number.
+                total[rows] = self.messages[level.index](h.contiguous(), total[rows])
                 if self.layout.carry and level is stage.levels[-2] and stage is self.layout.stages[-1]:
                     twins = state[-self.layout.carry :].clone()
                     live = torch.isin(self._twin_numbers(level), self.alive.live[level.index])
@@ -93,10 +94,10 @@ class ConstantMaps:
         return torch.arange(level.size - self.layout.carry, level.size)
 
 
-def _from_constants(wired: WiredStage, position: int, constant: Tensor) -> tuple[EdgeIndex, Tensor]:
-    """The selected edges of a block that leave constant nodes, sources renumbered among these; weights."""
-    block, index = wired.stage.blocks[position], wired.indices()[position]
-    return restricted(wired, position, constant, torch.arange(block.num_targets, device=index.source.device))
+def _from_constants(wired: WiredStage, position: int, constant: Tensor) -> Messages:
+    """The selected edges of a block that leave constant nodes, sources renumbered among these."""
+    targets = torch.arange(wired.stage.blocks[position].num_targets)
+    return Messages(*restricted(wired, position, constant, targets), Choice("dense"))
 
 
 @torch.no_grad()

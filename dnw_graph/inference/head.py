@@ -1,4 +1,4 @@
-"""Heads of compiled networks: live channels only; what constant channels add is one vector of logits."""
+"""Heads of compiled networks: live channels only; bias and constant channels are one vector of logits."""
 
 from __future__ import annotations
 
@@ -9,71 +9,75 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dnw_graph.inference.constants import restricted
-from dnw_graph.inference.layers import Affine, Linear, Messages, folded
-from dnw_graph.models.heads import LinearHead, TinyHead, WiredClassifier
+from dnw_graph.inference.layers import Affine, Choice, Linear, Messages, folded
+from dnw_graph.models.heads import LinearHead, TinyHead, WiredClassifier, readout_window
 
 
 class CompiledHead(nn.Module):
-    """live states [C, B, h, w] and the constant logits [classes] → logits [B, classes]."""
+    """live states [C, B, h, w] and the logits without them [classes] → logits [B, classes]."""
 
     @abstractmethod
     def constant_logits(self, maps: Tensor) -> Tensor:
-        """What the constant channels' maps [K, h, w] add to every image's logits, [classes]."""
+        """Every image's logits before the live channels add to them, [classes].
+
+        maps  of the constant channels, [K, h, w]
+        """
 
 
-def compile_head(head: nn.Module, live: Tensor, constant: Tensor, backend: str) -> CompiledHead:
+def compile_head(head: nn.Module, live: Tensor, constant: Tensor, choice: Choice) -> CompiledHead:
     """The head over the channels `live`, with `constant` ones to be folded; each ascending int64."""
     if isinstance(head, LinearHead):
         return _Pooled(head.norm, head.linear, live, constant)
     if isinstance(head, WiredClassifier):
-        return _Wired(head, live, constant, backend)
+        return _Wired(head, live, constant, choice)
     assert isinstance(head, TinyHead)
     return _Tiny(head.linear, live, constant)
 
 
-class _Pooled(CompiledHead):
-    constant_weight: Tensor
+class _Classifying(CompiledHead):
+    """What heads with a dense classifier share."""
 
-    def __init__(self, norm: nn.BatchNorm2d, linear: nn.Linear, live: Tensor, constant: Tensor) -> None:
-        super().__init__()
-        scale, shift = folded(norm)
-        weight = linear.weight.detach()
-        self.norm, self.constant_norm = (Affine(scale[part], shift[part]) for part in (live, constant))
-        self.linear = Linear(weight[:, live], linear.bias.detach())
-        self.register_buffer("constant_weight", weight[:, constant].clone())
-
-    def forward(self, z: Tensor, constant: Tensor) -> Tensor:
-        return self.linear(F.relu(self.norm(z)).mean(dim=(2, 3)).t()) + constant
-
-    def constant_logits(self, maps: Tensor) -> Tensor:
-        pooled = F.relu(self.constant_norm(maps.unsqueeze(1))).mean(dim=(1, 2, 3))
-        return self.constant_weight @ pooled
-
-
-class _Tiny(CompiledHead):
+    bias: Tensor
     constant_weight: Tensor
 
     def __init__(self, linear: nn.Linear, live: Tensor, constant: Tensor) -> None:
         super().__init__()
         weight = linear.weight.detach()
-        self.linear = Linear(weight[:, live], linear.bias.detach())
+        self.linear = Linear(weight[:, live])
+        self.register_buffer("bias", linear.bias.detach().clone())
         self.register_buffer("constant_weight", weight[:, constant].clone())
 
+
+class _Pooled(_Classifying):
+    def __init__(self, norm: nn.BatchNorm2d, linear: nn.Linear, live: Tensor, constant: Tensor) -> None:
+        super().__init__(linear, live, constant)
+        scale, shift = folded(norm)
+        self.norm, self.constant_norm = (Affine(scale[part], shift[part]) for part in (live, constant))
+
     def forward(self, z: Tensor, constant: Tensor) -> Tensor:
-        return self.linear(z[:, :, 2:4, 2:4].mean(dim=(2, 3)).t()) + constant
+        return self.linear(F.relu(self.norm(z)).mean(dim=(2, 3)).t(), constant)
 
     def constant_logits(self, maps: Tensor) -> Tensor:
-        return self.constant_weight @ maps[:, 2:4, 2:4].mean(dim=(1, 2))
+        pooled = F.relu(self.constant_norm(maps.unsqueeze(1))).mean(dim=(1, 2, 3))
+        return self.bias + self.constant_weight @ pooled
+
+
+class _Tiny(_Classifying):
+    def forward(self, z: Tensor, constant: Tensor) -> Tensor:
+        return self.linear(readout_window(z).mean(dim=(2, 3)).t(), constant)
+
+    def constant_logits(self, maps: Tensor) -> Tensor:
+        return self.bias + self.constant_weight @ readout_window(maps.unsqueeze(1)).mean(dim=(1, 2, 3))
 
 
 class _Wired(CompiledHead):
-    def __init__(self, head: WiredClassifier, live: Tensor, constant: Tensor, backend: str) -> None:
+    def __init__(self, head: WiredClassifier, live: Tensor, constant: Tensor, choice: Choice) -> None:
         super().__init__()
         scale, shift = folded(head.norm)
         self.norm, self.constant_norm = (Affine(scale[part], shift[part]) for part in (live, constant))
         classes = torch.arange(head.num_classes)
-        self.messages = Messages(*restricted(head.wiring, 0, live, classes), backend)
-        self.constant_messages = Messages(*restricted(head.wiring, 0, constant, classes), "dense")
+        self.messages = Messages(*restricted(head.wiring, 0, live, classes), choice)
+        self.constant_messages = Messages(*restricted(head.wiring, 0, constant, classes), Choice("dense"))
 
     def forward(self, z: Tensor, constant: Tensor) -> Tensor:
         pooled = F.relu(self.norm(z)).mean(dim=(2, 3), keepdim=True)

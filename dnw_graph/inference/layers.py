@@ -5,11 +5,13 @@ Each layer records the multiply-accumulates of its launch from the operands that
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dnw_graph.message_passing import EdgeIndex, message_passing
+from dnw_graph.message_passing import EdgeIndex, choose_backend, message_passing
 from dnw_graph.message_passing.executed import record
 from dnw_graph.models.node_operation import InstanceNorm, NodeOperation, depthwise
 
@@ -65,6 +67,21 @@ class NodeStep(nn.Module):
         return h
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Which backend passes the messages of a network with so many edges out of so many candidates."""
+
+    asked: str
+    num_edges: int = 0
+    num_candidates: int = 0
+
+    def resolved(self, device: torch.device, dtype: torch.dtype) -> str:
+        """The backend that was asked for, or what `auto` means for features of this kind."""
+        if self.asked != "auto":
+            return self.asked
+        return choose_backend(device, dtype, self.num_edges, self.num_candidates)
+
+
 class Messages(nn.Module):
     """Message passing along given edges with fixed weights: z_v = base_v + Σ w_uv · h_u."""
 
@@ -73,18 +90,25 @@ class Messages(nn.Module):
     source: Tensor
     position: Tensor
 
-    def __init__(self, index: EdgeIndex, value: Tensor, backend: str) -> None:
+    def __init__(self, index: EdgeIndex, value: Tensor, choice: Choice) -> None:
         super().__init__()
-        self.backend = backend
+        self.choice = choice
         self.register_buffer("value", value.clone())
         self.register_buffer("pointer", index.pointer)
         self.register_buffer("source", index.source)
         self.register_buffer("position", torch.arange(value.numel()))
 
     def forward(self, h: Tensor, base: Tensor | None) -> Tensor:
-        """h [S, B, H, W], base [T, B, H, W] or None → [T, B, H, W]."""
+        """h [S, B, H, W], base [T, B, H, W] or None → [T, B, H, W] in the dtype of h."""
         return message_passing(
-            h, self.value, self.pointer, self.source, self.position, base, "selected", self.backend
+            h,
+            self.value.to(h.dtype),
+            self.pointer,
+            self.source,
+            self.position,
+            None if base is None else base.to(h.dtype),
+            "selected",
+            self.choice.resolved(h.device, h.dtype),
         )
 
 
@@ -124,16 +148,14 @@ class Linear(nn.Module):
     """Pooled live channels → logits."""
 
     weight: Tensor
-    bias: Tensor
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, weight: Tensor) -> None:
         super().__init__()
         self.register_buffer("weight", weight.clone())
-        self.register_buffer("bias", bias.clone())
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         """[B, C] → [B, classes]."""
         if not x.shape[1]:
-            return self.bias.expand(x.shape[0], -1).clone()
+            return bias.expand(x.shape[0], -1).clone()
         record(x.shape[0] * self.weight.numel())
-        return F.linear(x, self.weight, self.bias)
+        return F.linear(x, self.weight, bias)

@@ -22,12 +22,11 @@ class CompiledTinyStem(nn.Module):
 
     def __init__(self, stem: TinyStem, keep: Tensor) -> None:
         super().__init__()
-        self.side = stem.side
         self.conv = Convolution(stem.conv, stem.conv_norm)
         self.depthwise = Convolution(stem.depthwise)
         self.pointwise = Convolution(stem.pointwise, stem.norm, keep)
 
     def forward(self, images: Tensor) -> Tensor:
         if not self.pointwise.weight.shape[0]:
-            return images.new_zeros(images.shape[0], 0, *(self.side(side) for side in images.shape[2:]))
+            return images.new_zeros(images.shape[0], 0, *map(TinyStem.side, images.shape[2:]))
         return self.pointwise(self.depthwise(F.relu(self.conv(images))))

@@ -68,6 +68,12 @@ class TinyHead(nn.Module):
         self.linear = nn.Linear(channels, num_classes)
 
     def forward(self, z: Tensor) -> Tensor:
-        if z.shape[2:] != (8, 8):
-            raise ValueError(f"the readout maps are {z.shape[2]}×{z.shape[3]}, not 8×8; give 32×32 images")
-        return self.linear(z[:, :, 2:4, 2:4].mean(dim=(2, 3)))
+        return self.linear(readout_window(z).mean(dim=(2, 3)))
+
+
+def readout_window(maps: Tensor) -> Tensor:
+    """Rows and columns 2 and 3, [..., 8, 8] → [..., 2, 2]; ValueError for maps of another size."""
+    height, width = maps.shape[-2:]
+    if (height, width) != (8, 8):
+        raise ValueError(f"the readout maps are {height}×{width}, not 8×8; give 32×32 images")
+    return maps[..., 2:4, 2:4]

@@ -41,7 +41,8 @@ class TinyStem(nn.Module):
         x = F.relu(self.conv_norm(self.conv(images)))
         return self.norm(self.pointwise(self.depthwise(x)))
 
-    def side(self, image_size: int) -> int:
+    @staticmethod
+    def side(image_size: int) -> int:
         """Side of the maps it gives, in pixels."""
         half = -(-image_size // 2)
         return -(-half // 2)
