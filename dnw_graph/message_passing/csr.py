@@ -31,7 +31,7 @@ class Csr(Backend):
         return None
 
     def aggregate(self, h: Tensor, value: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
-        return _csr(pointer, source, value, h.shape[0]) @ h
+        return _product(_csr(pointer, source, value, h.shape[0]), h)
 
     def transposed(
         self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int
@@ -39,11 +39,28 @@ class Csr(Backend):
         order, by_source, target = prepared(
             pointer, source, f"by source {num_sources}", lambda: _by_source(pointer, source, num_sources)
         )
-        return _csr(by_source, target, value[order], g.shape[0]) @ g
+        return _product(_csr(by_source, target, value[order], g.shape[0]), g)
 
     def edge_gradient(self, g: Tensor, h: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
         pattern = _csr(pointer, source, g.new_zeros(source.numel()), h.shape[0])
         return torch.sparse.sampled_addmm(pattern, g, h.t(), beta=0.0).values()
+
+
+# Columns of a tile: the rows of some hundred sources then stay in a core's cache. Measured on a CPU, the
+# product in tiles takes a third to two thirds of the time of the whole.
+_TILE = 512
+
+
+def _product(matrix: Tensor, features: Tensor) -> Tensor:
+    """matrix [T, S] sparse · features [S, D] → [T, D], on a CPU in column tiles."""
+    columns = features.shape[1]
+    if features.device.type != "cpu" or columns <= _TILE:
+        return matrix @ features
+    result = features.new_zeros(matrix.shape[0], columns)
+    for start in range(0, columns, _TILE):
+        part = slice(start, start + _TILE)
+        torch.addmm(result[:, part], matrix, features[:, part], beta=0.0, out=result[:, part])
+    return result
 
 
 def _csr(pointer: Tensor, column: Tensor, value: Tensor, num_columns: int) -> Tensor:
