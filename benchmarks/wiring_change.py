@@ -2,13 +2,14 @@
 
     python benchmarks/wiring_change.py RUN [RUN …]
 
-Net change: edges in the wiring at the end of an epoch that were not in it at the end of the epoch before. The
-"swaps" of metrics.jsonl count every entry at every step, so an edge that leaves and comes back counts twice there.
+Net change: edges in the wiring at the end of an epoch that were not in it at the end of the one before.
+The "swaps" of metrics.jsonl count every entry at every step; an edge that comes back counts again there.
 """
 
 from __future__ import annotations
 
 import argparse
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ def net_changes(run: Path) -> list[int]:
     stages = [name for name in wirings[0].files if name != "format_version"]
     return [
         sum(len(np.setdiff1d(after[name], before[name], assume_unique=True)) for name in stages)
-        for before, after in zip(wirings, wirings[1:], strict=False)
+        for before, after in pairwise(wirings)
     ]
 
 
