@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dnw_graph.accounting.model import bound, count
+    from dnw_graph.accounting.removal import Left, after_removal
     from dnw_graph.accounting.report import Part, Published, Report, StageCount
 
-_HOMES = {"bound": "model", "count": "model"}
+_HOMES = {"bound": "model", "count": "model", "Left": "removal", "after_removal": "removal"}
 _HOMES |= dict.fromkeys(("Part", "Published", "Report", "StageCount"), "report")
 
-__all__ = ["Part", "Published", "Report", "StageCount", "bound", "count"]
+__all__ = ["Left", "Part", "Published", "Report", "StageCount", "after_removal", "bound", "count"]
 
 
 def __getattr__(name: str) -> Any:

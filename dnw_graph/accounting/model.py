@@ -37,6 +37,11 @@ def count(model: nn.Module) -> Report:
     if not isinstance(model, WiredNetwork):
         return count_dense(model)
     graph = wiring_arrays(model)
+    return count_live(model, graph, _imported(model) or _published(model, _alive(model, graph)))
+
+
+def count_live(model: WiredNetwork, graph: GraphArrays, published_counts: Published | None = None) -> Report:
+    """The exact count if the nodes that `graph` calls live ran, the edges between them, and nothing else."""
     layout = model.layout
     stem_live = int(graph.live[: layout.levels[0].size].sum())
     outputs = graph.live[layout.levels[-1].first :]
@@ -51,7 +56,7 @@ def count(model: nn.Module) -> Report:
         convolving=int(convolving_nodes(graph).sum()),
         outputs=int(outputs.sum()),
         head_edges=head_edges,
-        published_counts=_imported(model) or _published(model, _alive(model, graph)),
+        published_counts=published_counts,
     )
 
 

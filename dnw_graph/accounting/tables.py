@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dnw_graph.accounting.paper import PaperRow
+from dnw_graph.accounting.removal import Left
 from dnw_graph.accounting.report import Part, Report, StageCount
 
 UNITS = {
@@ -24,6 +25,8 @@ TINY_NOTE = (
     "published: edge budget, every node, and the norms and biases of stem and classifier; MACs were not."
 )
 
+REMOVAL_NOTE = "nodes: with stem channels. edges: of the body. params, MACs: exact, of the whole network."
+
 
 @dataclass(frozen=True)
 class Counted:
@@ -33,6 +36,7 @@ class Counted:
     counts  by what was counted: a wiring, a run
     bound   the count if every node were live; None for dense networks
     paper   its row in the paper, if it has one
+    left    what each rule of removal leaves, where it was asked for
     """
 
     name: str
@@ -40,6 +44,7 @@ class Counted:
     counts: dict[str, Report]
     bound: Report | None
     paper: PaperRow | None
+    left: dict[str, Left] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -47,12 +52,14 @@ class Counted:
         if self.paper is not None:
             macs = None if self.paper.macs is None else float(self.paper.macs)
             paper = {"params_millions": float(self.paper.params), "macs_millions": macs}
+        removal = {"removal": [{"removed": rule, **left.as_dict()} for rule, left in self.left.items()]}
         return {
             "name": self.name,
             "model": self.model.model_dump(mode="json", exclude_none=True),
             "counts": [{"of": name, **report.as_dict()} for name, report in self.counts.items()],
             "bound": None if self.bound is None else self.bound.as_dict(),
             "paper": paper,
+            **(removal if self.left else {}),
         }
 
 
@@ -104,6 +111,17 @@ def published_table(networks: list[Counted]) -> Table:
     learned = "Learned wirings were published after training, which kills nodes: give a RUN to count one."
     notes = [MACS_NOTE, BOUND_NOTE.split(" convs")[0], PUBLISHED_NOTE, learned]
     return Table("Published networks, 224 pixels, 1000 classes", columns, rows, notes, words=(0, 1))
+
+
+def removal_table(counted: Counted) -> Table:
+    """What the 2019 program's removal of nodes and ours leave of one network."""
+    columns = ["removed", "nodes", "edges", "params", "MACs", "FLOPs", "MACs left"]
+    whole = next(iter(counted.left.values())).macs
+    rows = []
+    for rule, left in counted.left.items():
+        numbers = (left.nodes, left.edges, left.params, left.macs, 2 * left.macs)
+        rows.append(Row([rule, *map(_number, numbers), f"{left.macs / whole:.1%}" if whole else ""]))
+    return Table(f"{counted.name}: what is left after removing nodes", columns, rows, [REMOVAL_NOTE])
 
 
 def markdown(table: Table) -> str:

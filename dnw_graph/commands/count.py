@@ -13,6 +13,8 @@ from dnw_graph.commands import options
 from dnw_graph.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from dnw_graph.accounting.tables import Counted
     from dnw_graph.training.config import Config
 
@@ -35,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the networks of the paper, beside its numbers; with RUN also the count of that run",
     )
+    parser.add_argument(
+        "--removal",
+        action="store_true",
+        help="also what is left without dead and constant nodes, and by the 2019 program's rule",
+    )
     options.add_overrides(parser)
     options.add_plugins(parser)
     form = parser.add_mutually_exclusive_group()
@@ -51,8 +58,13 @@ def run(args: argparse.Namespace) -> int:
         networks = list(_published(args.runs))
         made = [tables.published_table(networks)]
     else:
-        networks = [*map(_of_config, _configs(args)), *map(_of_run, args.runs)]
-        made = [tables.network_table(network) for network in networks]
+        networks = [_of_config(*named, removing=args.removal) for named in _configs(args)]
+        networks += [_of_run(path, removing=args.removal) for path in args.runs]
+        made = []
+        for network in networks:
+            made.append(tables.network_table(network))
+            if network.left:
+                made.append(tables.removal_table(network))
     if args.json:
         found = {"units": tables.UNITS, "networks": [each.as_dict() for each in networks]}
         print(json.dumps(found, indent=2))
@@ -66,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     if args.published and args.configs:
         raise InputError("--published takes no --config; leave one of the two out.")
+    if args.published and args.removal:
+        raise InputError("--published has no room for --removal; give it with a RUN or --config FILE.")
     if args.overrides and not args.configs:
         raise InputError("--set changes a configuration; give one with --config.")
     if not (args.published or args.configs or args.runs):
@@ -79,24 +93,27 @@ def _configs(args: argparse.Namespace) -> Iterator[tuple[str, Config]]:
         yield Path(path).stem, load_config(path, args.overrides)
 
 
-def _of_config(named: tuple[str, Config]) -> Counted:
-    from dnw_graph.accounting import bound, count, paper
-    from dnw_graph.accounting.tables import Counted
+def _of_config(name: str, cfg: Config, removing: bool = False) -> Counted:
     from dnw_graph.models import build_model, is_wired
 
-    name, cfg = named
     model = build_model(cfg)
     wiring = f"first wiring, seed {cfg.training.seed}" if is_wired(model) else "dense"
-    return Counted(name, cfg.model, {wiring: count(model)}, bound(model), paper.find(cfg.model))
+    return _counted(name, wiring, cfg, model, removing)
 
 
-def _of_run(path: str) -> Counted:
-    from dnw_graph.accounting import bound, count, paper
-    from dnw_graph.accounting.tables import Counted
+def _of_run(path: str, removing: bool = False) -> Counted:
     from dnw_graph.training import load_run
 
     cfg, model = load_run(path)
-    return Counted(path, cfg.model, {f"run {path}": count(model)}, bound(model), paper.find(cfg.model))
+    return _counted(path, f"run {path}", cfg, model, removing)
+
+
+def _counted(name: str, of: str, cfg: Config, model: nn.Module, removing: bool) -> Counted:
+    from dnw_graph.accounting import after_removal, bound, count, paper
+    from dnw_graph.accounting.tables import Counted
+
+    left = after_removal(model) if removing else {}
+    return Counted(name, cfg.model, {of: count(model)}, bound(model), paper.find(cfg.model), left)
 
 
 def _published(paths: list[str]) -> Iterator[Counted]:
@@ -108,7 +125,7 @@ def _published(paths: list[str]) -> Iterator[Counted]:
         if each.paper not in paper.IMAGENET:
             raise InputError(f"{each.name}: is not in the published table; count it without --published.")
     for row in paper.IMAGENET:
-        counted = _of_config((row.name, _published_config(row)))
+        counted = _of_config(row.name, _published_config(row))
         if row.is_wired and row.model["rule"] != "random":
             # An untrained learned wiring says nothing about the published, trained one.
             counted.counts.clear()

@@ -67,6 +67,21 @@ def test_json_holds_the_numbers_of_the_table(capsys):
     assert "flops" in found["units"]
 
 
+def test_what_removing_nodes_leaves(capsys):
+    """A second table beside the first, and the same numbers as JSON; the last row is the exact count."""
+    assert main(["count", "--removal", "--config", TINY]) == 0
+    text = capsys.readouterr().out
+    assert "tiny_static_random: what is left after removing nodes" in text
+    assert main(["count", "--removal", "--json", "--config", TINY]) == 0
+    (network,) = json.loads(capsys.readouterr().out)["networks"]
+    rules = {row["removed"]: row for row in network["removal"]}
+    assert list(rules) == ["nothing", "no outgoing edge (2019)", "dead or constant (ours)"]
+    assert rules["dead or constant (ours)"]["macs"] == network["counts"][0]["macs"]
+    assert all(f"{row['macs']:,}" in text for row in rules.values())
+    assert main(["count", "--json", "--config", TINY]) == 0
+    assert "removal" not in json.loads(capsys.readouterr().out)["networks"][0]
+
+
 def test_markdown_is_a_table(capsys):
     assert main(["count", "--markdown", "--config", TINY]) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
@@ -138,6 +153,8 @@ def test_every_published_network_has_its_configuration():
     [
         ([], "nothing to count"),
         (["--published", "--config", TINY], "--published takes no --config"),
+        (["--published", "--removal"], "--published has no room for --removal"),
+        (["--removal", "--config", DENSE], "is a dense network, of which no node can be removed"),
         (["runs/mine", "--set", "model.width=0.3"], "--set changes a configuration"),
         (["--json", "--markdown", "--config", TINY], "not allowed with"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
