@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 HELP = "turn a checkpoint of the 2019 program into a run directory"
 
-WORDS = {"top_k": "dnw", "random": "random"}
+WORDS = {
+    "top_k": "dnw",
+    "random": "random",
+    "top_k_no_update": "dnw_no_update",
+    "fixed_top_k": "fine_tune",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +61,7 @@ def arguments_of(cfg: Config, config: str) -> dict[str, Any]:
     if model.rule not in WORDS:
         raise InputError(
             f"{config}: model.rule {model.rule} has no counterpart in the 2019 program; give a config with "
-            f"{' or '.join(WORDS)}"
+            f"one of {', '.join(WORDS)}"
         )
     wanted: dict[str, Any] = {
         "network": model.network,

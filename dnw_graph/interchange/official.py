@@ -29,7 +29,13 @@ from dnw_graph.models.tiny_static import tiny_static
 from dnw_graph.wiring import strongest
 
 # The 2019 program's word for its graph → our rule.
-RULES = {"dnw": "top_k", "random": "random", "complete": "top_k"}
+RULES = {
+    "dnw": "top_k",
+    "random": "random",
+    "complete": "top_k",
+    "dnw_no_update": "top_k_no_update",
+    "fine_tune": "fixed_top_k",
+}
 NETWORKS = ("mobilenet_v1", "tiny_static")
 Blocks = Sequence[tuple[int, int, int, int]]
 
@@ -49,7 +55,7 @@ def from_official(
     source      a checkpoint file of the 2019 trainer, or a state dictionary (`module.` prefixes
                 or not)
     network     mobilenet_v1 or tiny_static
-    graph       the file's own word: dnw, random or complete
+    graph       the file's own word: dnw, random, complete, dnw_no_update or fine_tune
     prune_rate  the configuration's; width = 1 - prune_rate
     image_size  None: 224 for 1000 classes, else 32
     num_classes None: from the shapes
@@ -267,6 +273,13 @@ def _agree(name: str, found: int, wanted: int | None) -> None:
         )
 
 
+def has_mask(graph: str, present: bool) -> bool:
+    """Whether a file stores masks: random always; no_update's are all ones and never took effect; fine_tune's
+    appear with the first use.
+    """
+    return graph in ("random", "dnw_no_update") or (graph == "fine_tune" and present)
+
+
 @torch.no_grad()
 def _wire(
     model: WiredNetwork,
@@ -292,11 +305,18 @@ def _wire(
             f"{tensors.name}: {key}.weight holds NaN, so that no selection is defined; use another file"
         )
     chosen = torch.zeros(shape, dtype=torch.bool)
-    if graph == "random":
-        chosen[:] = tensors.take(f"{key}.mask", (*shape, 1, 1)).reshape(shape) != 0
+    mask = (
+        tensors.take(f"{key}.mask", (*shape, 1, 1))
+        if has_mask(graph, f"{key}.mask" in tensors.left)
+        else None
+    )
+    if mask is not None and graph != "dnw_no_update":
+        chosen[:] = mask.cpu().reshape(shape) != 0
     else:
         kept = shape[0] * shape[1] - (0 if graph == "complete" else pruned)
         chosen.view(-1)[strongest(rectangle.reshape(-1), kept)] = True
+        if graph == "fine_tune":
+            chosen &= rectangle != 0
     weights, usable = [], []
     for block in wired.stage.blocks:
         row = block.target - first_target

@@ -1,8 +1,20 @@
 """Rewiring rules: which candidate edges are in the wiring, and which receive gradient."""
 
+from dnw_graph.wiring.fixed import FixedTopK
 from dnw_graph.wiring.random import Random
 from dnw_graph.wiring.rule import Rule, StageView, make_rule, register, rule_names
 from dnw_graph.wiring.selection import strongest
-from dnw_graph.wiring.top_k import TopK
+from dnw_graph.wiring.top_k import TopK, TopKNoUpdate
 
-__all__ = ["Random", "Rule", "StageView", "TopK", "make_rule", "register", "rule_names", "strongest"]
+__all__ = [
+    "FixedTopK",
+    "Random",
+    "Rule",
+    "StageView",
+    "TopK",
+    "TopKNoUpdate",
+    "make_rule",
+    "register",
+    "rule_names",
+    "strongest",
+]

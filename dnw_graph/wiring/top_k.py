@@ -20,3 +20,13 @@ class TopK(Rule):
     def select(self, weight: Tensor, k: int) -> Tensor:
         """weight [E] float → ids of the selected edges [k] int64, ascending."""
         return strongest(weight, k)
+
+
+@register("top_k_no_update")
+class TopKNoUpdate(TopK):
+    """Keep the k strongest, but let only these learn: edges outside the wiring change by weight decay alone.
+
+    Source: Wortsman, Farhadi, Rastegari 2019, the ablation "no update" (dnw_no_update in their program).
+    """
+
+    reach = "selected"

@@ -242,3 +242,36 @@ def test_a_file_that_is_no_checkpoint_is_one_sentence(tmp_path, golden, spoil, s
 def test_a_directory_is_no_checkpoint(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         dg.from_official(tmp_path)
+
+
+def masks(state, value):
+    """A mask buffer of `value` everywhere for each graph of a state dictionary."""
+    graphs = [name for name in state if name.endswith("graph.weight")]
+    return {name.replace("weight", "mask"): torch.full_like(state[name], value) for name in graphs}
+
+
+def test_no_update_reads_its_weights_and_not_its_masks(golden):
+    """Its masks are all ones and never took effect; the values are those of dnw."""
+    state = golden("tiny_static_dnw").state
+    model = dg.from_official(state | masks(state, 1.0), graph="dnw_no_update", **TINY)
+    assert torch.equal(model.wirings()["stage_0"], dg.from_official(state, **TINY).wirings()["stage_0"])
+    assert model.rule_name == "top_k_no_update"
+    assert model.rewire() == 0
+
+
+def test_fine_tune_takes_its_masks_or_finds_them(golden):
+    """Before the first use the file has none: the strongest positions, none of weight 0."""
+    state = golden("tiny_static_dnw").state
+    found = dg.from_official(state, graph="fine_tune", **TINY)
+    assert torch.equal(found.wirings()["stage_0"], dg.from_official(state, **TINY).wirings()["stage_0"])
+    stored = masks(state, 0.0)
+    stored["graph.mask"][700, 608] = stored["graph.mask"][40, 3] = 1.0
+    kept = dg.from_official(state | stored, graph="fine_tune", **TINY)
+    assert kept.wirings()["stage_0"].numel() == 2
+    assert kept.rewire() == 0
+
+
+@pytest.mark.parametrize("graph", ["random", "dnw_no_update"])
+def test_masks_that_belong_to_the_graph_must_be_there(golden, graph):
+    with pytest.raises(InputError, match=r"has no tensor 'graph\.mask'"):
+        dg.from_official(golden("tiny_static_dnw").state, graph=graph, **TINY)

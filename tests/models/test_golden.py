@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 import dnw_graph as dg
 from dnw_graph.graph.layout import chain_of_stages
+from dnw_graph.interchange.official import RULES
 from dnw_graph.models.stage import WiredStage
 from dnw_graph.wiring import make_rule
 
@@ -223,7 +224,10 @@ def scale(case, tensor) -> float:
     return max(np.abs(case.arrays[f"grad64/{tensor}"]).max(), 1e-5)
 
 
-WIRINGS = [("dnw", 0.5), ("dnw", 0.9), ("random", 0.5), ("random", 0.9), ("complete", 0.5)]
+WIRINGS = [
+    *((graph, rate) for graph in ("dnw", "random", "dnw_no_update", "fine_tune") for rate in (0.5, 0.9)),
+    ("complete", 0.5),
+]
 
 
 @pytest.mark.parametrize("backend", ["dense", "csr", "dgl"])
@@ -235,7 +239,7 @@ def test_effective_weights_and_gradients_of_a_single_matrix(golden_folder, fill,
     assert {result["mode"] for result in results} == {"eval", "train"}
     (stage,) = chain_of_stages([(16, 24, 1, 1)]).stages
     kept = 384 - (0 if graph == "complete" else int(prune_rate * 384))
-    rule = make_rule("random" if graph == "random" else "top_k")
+    rule = make_rule(RULES[graph])
     wired = WiredStage(stage, rule, kept, name="matrix", seed=0, backend=backend)
     with torch.no_grad():
         wired.weight.copy_(torch.tensor(data["W"]))

@@ -9,7 +9,7 @@ import torch
 
 from dnw_graph.errors import InputError
 from dnw_graph.models.tiny_static import tiny_static
-from dnw_graph.wiring import Random, Rule, TopK, make_rule, register, rule_names
+from dnw_graph.wiring import FixedTopK, Random, Rule, TopK, TopKNoUpdate, make_rule, register, rule_names
 
 
 def step(stage, grads, lr):
@@ -252,3 +252,19 @@ def test_a_copy_rewires_by_itself(tiny_stage):
     twin.rewire()
     assert (stage.selected.tolist(), twin.selected.tolist()) == ([2], [0])
     assert (stage.indices()[0].position.tolist(), twin.indices()[0].position.tolist()) == ([2], [0])
+
+
+def test_fixed_top_k_keeps_its_first_edges_and_no_zero_among_them(tiny_stage):
+    stage = tiny_stage(weights=[3.0, 0.0, -2.0, 0.0], k=3, rule=FixedTopK())
+    assert stage.selected.tolist() == [0, 2]
+    assert step(stage, grads=[2.9, -5.0, 0.0, 0.0], lr=1.0) == 0
+    assert stage.selected.tolist() == [0, 2]
+
+
+def test_no_update_rewires_by_strength_but_teaches_only_the_wiring(tiny_stage):
+    stage = tiny_stage(weights=[3.0, 2.0, 1.0], k=2, rule=TopKNoUpdate())
+    (index,), (weight,) = stage.indices(), stage.block_weights()
+    stage.send(index, weight, torch.ones(1, 1, 1, 1), None).sum().backward()
+    assert stage.weight.grad.tolist() == [1.0, 1.0, 0.0]
+    assert step(stage, grads=[0.0, 1.5, 0.0], lr=1.0) == 1
+    assert stage.selected.tolist() == [0, 2]
