@@ -33,14 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from dnw_graph.accounting import count
-    from dnw_graph.interchange.official import from_official
+    from dnw_graph.interchange.official import WrongNetworkError, from_official
     from dnw_graph.training.adopt import adopt
 
     cfg = options.read_config(args)
     wanted = arguments_of(cfg, args.config)
     try:
         model = from_official(args.file, **wanted)
-    except InputError as error:
+    except WrongNetworkError as error:
         raise InputError(f"--config {args.config} does not fit: {error}") from error
     path = adopt(cfg, model, args.output)
     kept, never_read = (

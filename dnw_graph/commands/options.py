@@ -62,7 +62,7 @@ def overrides_of(args: argparse.Namespace) -> list[str]:
     """The overrides of --set and of --data-dir, which wins."""
     directory = getattr(args, "data_directory", None)
     # A JSON string is a YAML string: a directory called 7 stays a word.
-    return args.overrides + ([f"data.directory={json.dumps(directory)}"] if directory else [])
+    return args.overrides + ([f"data.directory={json.dumps(directory)}"] if directory is not None else [])
 
 
 def read_config(args: argparse.Namespace) -> Config:

@@ -40,6 +40,10 @@ NETWORKS = ("mobilenet_v1", "tiny_static")
 Blocks = Sequence[tuple[int, int, int, int]]
 
 
+class WrongNetworkError(InputError):
+    """The file is sound, but holds another network than was asked for."""
+
+
 def from_official(
     source: str | Path | Mapping[str, Tensor],
     network: str = "mobilenet_v1",
@@ -106,12 +110,12 @@ def _check_kind(name: str, state: Mapping[str, Tensor], network: str, small: boo
     """Refuse a file of another network by the name of the one that it holds."""
     found = recognise(state)
     if found is None:
-        raise InputError(
+        raise WrongNetworkError(
             f"{name}: has no tensors of the 2019 program's networks; give one of its checkpoints"
         )
     if (found.network, found.small) != (network, small):
         wanted = f"{network}{' (small)' if small else ''}"
-        raise InputError(
+        raise WrongNetworkError(
             f"{name}: holds {found}, but {wanted} was asked for; choose the network that it holds"
         )
 
@@ -125,18 +129,18 @@ class _Tensors:
 
     def shape(self, key: str, rank: int | None = None) -> tuple[int, ...]:
         if key not in self.left:
-            raise InputError(
+            raise WrongNetworkError(
                 f"{self.name}: has no tensor {key!r}; network, graph or small do not fit this file"
             )
         found = tuple(self.left[key].shape)
         if rank is not None and len(found) != rank:
-            raise InputError(f"{self.name}: {key} is {list(found)}, but {rank} dimensions are wanted")
+            raise WrongNetworkError(f"{self.name}: {key} is {list(found)}, but {rank} dimensions are wanted")
         return found
 
     def take(self, key: str, shape: Sequence[int]) -> Tensor:
         found = self.shape(key)
         if found != tuple(shape):
-            raise InputError(
+            raise WrongNetworkError(
                 f"{self.name}: {key} is {list(found)}, but this configuration wants {list(shape)}; "
                 "choose the network, blocks, small and num_classes that the file was trained with"
             )
@@ -144,7 +148,7 @@ class _Tensors:
 
     def refuse_leftovers(self) -> None:
         if self.left:
-            raise InputError(
+            raise WrongNetworkError(
                 f"{self.name}: tensor {next(iter(self.left))!r} has no place in this network; choose another"
             )
 
@@ -227,11 +231,11 @@ def _tiny(
         groups.append(tensors.shape(f"norm.{len(groups)}.weight", 1)[0])
     nodes, hidden = tensors.shape("conv.weight", 4)[0], tensors.shape("downsample.0.weight", 4)[0]
     if sum(groups) != nodes:
-        raise InputError(
+        raise WrongNetworkError(
             f"{tensors.name}: its norms cover {sum(groups)} of {nodes} nodes; this is no tiny_static file"
         )
     if readout > groups[-1]:
-        raise InputError(
+        raise WrongNetworkError(
             f"{tensors.name}: fc.weight reads {readout} nodes, but the last group has {groups[-1]}"
         )
     model = tiny_static(
@@ -268,7 +272,7 @@ def _tiny(
 
 def _agree(name: str, found: int, wanted: int | None) -> None:
     if wanted is not None and wanted != found:
-        raise InputError(
+        raise WrongNetworkError(
             f"{name}: its classifier has {found} classes, not {wanted}; leave num_classes out or correct it"
         )
 

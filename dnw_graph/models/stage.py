@@ -55,7 +55,7 @@ class WiredStage(nn.Module):
         self.register_buffer("saw_nan", torch.zeros((), dtype=torch.bool), persistent=False)
         self._indices: list[EdgeIndex] = self._build_indices()
         self.reset_parameters()
-        self.rewire()
+        self.reselect()
 
     def reset_parameters(self) -> None:
         """Uniform in ±weight_scale/sqrt(sources of the stage); at 1, torch's range for a 1×1 convolution."""

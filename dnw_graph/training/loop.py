@@ -66,7 +66,8 @@ def open_session(
     """Check everything, then begin the run or go back to where its checkpoint stands."""
     if data_dir is not None:
         cfg = cfg.model_copy(update={"data": cfg.data.model_copy(update={"directory": str(data_dir)})})
-    plugins = load_plugins([plugin] if isinstance(plugin, (str, Path)) else plugin)
+    plugin_files = [plugin] if isinstance(plugin, (str, Path)) else plugin
+    plugins = load_plugins(plugin_files)
     if cfg.training.threads is not None:
         torch.set_num_threads(cfg.training.threads)
     with join(cfg.training.device) as world:
@@ -90,7 +91,18 @@ def open_session(
             )
             stop = stack.enter_context(StopRequest())
             session = Session(
-                cfg, world, run, learner, train_data, test_data, plugins, position, journal, display, stop
+                cfg,
+                world,
+                run,
+                learner,
+                train_data,
+                test_data,
+                plugins,
+                position,
+                journal,
+                display,
+                stop,
+                plugin_files,
             )
             display.line(introduction(session, resume))
             if found is None:

@@ -20,6 +20,14 @@ from dnw_graph.training.schema import Config
 from dnw_graph.training.session import Position
 from dnw_graph.training.weights import load_weights, restore_wiring_facts
 
+_FREE_IN_USE = {
+    "model.backend",
+    "training.device",
+    "training.eval_batch_size",
+    "training.precision",
+    "training.threads",
+}
+
 
 def load_run(
     path: str | Path, *, checkpoint: str = "best", overrides: Iterable[str] = ()
@@ -32,6 +40,8 @@ def load_run(
     `metadata` of a wired network names the classes and the preprocessing of the run's images.
     A rule from a plugin must have been loaded before. Raises InputError for what is missing or damaged.
     """
+    overrides = list(overrides)
+    refuse_other_networks(overrides)
     directory = locate_checkpoint(path, checkpoint)
     state = read_state(directory)
     cfg = config_of(state, directory, overrides)
@@ -47,6 +57,17 @@ def load_run(
     if isinstance(model, WiredNetwork):
         model.metadata |= {name: state.get(name) for name in ("class_names", "preprocessing")}
     return cfg, model.eval()
+
+
+def refuse_other_networks(overrides: Iterable[str]) -> None:
+    """Raise InputError for an override that a trained network cannot follow, or that would mean nothing."""
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if not key.startswith("data.") and key not in _FREE_IN_USE:
+            raise InputError(
+                f"--set {override}: a trained network is what it is; only data.* and "
+                f"{', '.join(sorted(_FREE_IN_USE))} can be changed here."
+            )
 
 
 def restore_session(directory: Path, learner: Learner) -> tuple[Position, int]:

@@ -96,7 +96,8 @@ class RunDirectory:
         if resume == "auto":
             if files and not files & _OWN:
                 raise InputError(f"{self.path}: holds files but no run; choose another --run-dir.")
-            return find_checkpoint(self.checkpoint("last"))
+            # `best` alone is left where the disk filled up before `last` was written.
+            return find_checkpoint(self.checkpoint("last")) or find_checkpoint(self.checkpoint("best"))
         checkpoint = locate_checkpoint(resume, "last")
         if run_of(checkpoint).resolve() != self.path.resolve():
             raise InputError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -72,6 +73,7 @@ class Session:
     journal: Journal | None
     display: Display
     stop: StopRequest
+    plugin_files: Sequence[str | Path] = ()
 
     def __post_init__(self) -> None:
         self._clock = time.perf_counter()
@@ -178,11 +180,12 @@ class Session:
     def interrupt(self) -> Summary:
         """Save, and say how to go on."""
         self.save()
-        plugins = "".join(f" --plugin {each['file']}" for each in self.plugins)
-        self.display.line(
-            f"stopped after step {self.position.step:,}, saved; to go on: dnw-graph train "
-            f"--config {self.run.config} --run-dir {self.run.path} --resume auto{plugins}"
-        )
+        command = ["dnw-graph", "train", "--config", self.run.config, "--run-dir", self.run.path]
+        command += ["--resume", "auto"]
+        for file in self.plugin_files:
+            command += ["--plugin", file]
+        again = shlex.join(str(word) for word in command)
+        self.display.line(f"stopped after step {self.position.step:,}, saved; to go on: {again}")
         return self.summary(interrupted=True)
 
     def summary(self, *, interrupted: bool = False) -> Summary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import zlib
 from pathlib import Path
 
 from dnw_graph.errors import InputError
@@ -20,7 +21,8 @@ def load_plugin(path: str | Path) -> None:
         raise InputError(
             f"--plugin {path}: no such file; give the path of a Python file that registers a rule"
         )
-    name = f"dnw_graph_plugin_{file.stem}"
+    # Files of one name in two folders are two modules, so that neither replaces the other's rules.
+    name = f"dnw_graph_plugin_{file.stem}_{zlib.crc32(str(file.resolve()).encode()):08x}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise InputError(f"--plugin {path}: not a Python file; its name must end in .py")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 from torch import Generator, Tensor
 
@@ -78,6 +78,8 @@ def register(name: str) -> Callable[[RuleType], RuleType]:
     """Class decorator: the rule can then be named in a config as `model.rule`."""
 
     def keep(rule: RuleType) -> RuleType:
+        if not (isinstance(rule, type) and issubclass(rule, Rule)):
+            raise InputError(f"rule {name!r} is no class of rules; derive it from dnw_graph.wiring.Rule")
         taken = _RULES.get(name)
         # The same file may be loaded twice; another file's class is another rule.
         if taken is not None and _identity(taken) != _identity(rule):
@@ -107,4 +109,9 @@ def make_rule(name: str) -> Rule:
         raise InputError(
             f"model.rule {name!r} is not a known rule; {hint} (--plugin FILE adds rules of your own)"
         )
-    return _RULES[name]()
+    rule = _RULES[name]()
+    if type(rule).select is Rule.select and type(rule).choose is Rule.choose:
+        raise InputError(f"model.rule {name!r} chooses nothing; define select(weight, k) or choose(view)")
+    if rule.reach not in get_args(Reach):
+        raise InputError(f"model.rule {name!r} has reach {rule.reach!r}; use 'candidates' or 'selected'")
+    return rule

@@ -11,7 +11,8 @@ _SAMPLE = 1 << 15
 def strongest(score: Tensor, k: int) -> Tensor:
     """Ids of the k largest |score|, ascending; at a tie the lowest id wins.
 
-    score    [E] float; NaN counts as 0 (the caller reports it, see `WiredStage.rewire`)
+    score    [E] float; its magnitude counts, whatever the sign. NaN counts as 0 (of weights, it is reported
+             by `WiredStage.reselect`)
     returns  [k] int64, on the device of `score`
     Raises ValueError unless 0 <= k <= E.
     """

@@ -68,7 +68,13 @@ def test_plugin_rule_is_listed(tmp_path: Path) -> None:
     argv = ["info", "--json", "--plugin", str(plugin)]
     code = f"import sys; from dnw_graph.commands.main import main; sys.exit(main({argv}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["rules"] == ["first_k", "random", "top_k"]
+    assert json.loads(done.stdout)["rules"] == [
+        "first_k",
+        "fixed_top_k",
+        "random",
+        "top_k",
+        "top_k_no_update",
+    ]
 
 
 @pytest.mark.parametrize("flag", [[], ["--json"]])

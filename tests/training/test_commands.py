@@ -48,7 +48,8 @@ def refused(outcome: tuple[int, str, str]) -> str:
 def test_wrong_input_is_refused_before_anything_is_written(tmp_path, config_file, command, override, words):
     outcome = command(
         *("train", "--config", config_file(), "--run-dir", tmp_path / "run"),
-        *("--data-dir", tmp_path / "nowhere", "--set", override),
+        *("--set", override),
+        *(("--data-dir", tmp_path / "nowhere") if "fashion_mnist" in override else ()),
     )
     assert words in refused(outcome)
     assert not (tmp_path / "run").exists()
@@ -206,8 +207,8 @@ def test_evaluation_before_the_first_epoch_points_to_the_last_checkpoint(run, co
     assert command("evaluate", run, "--checkpoint", "last")[0] == 0
 
 
-def test_evaluation_with_another_network_does_not_fit(run, command):
+def test_evaluation_with_another_network_is_refused(run, command):
     err = refused(
         command("evaluate", run, "--set", "model.network=mobilenet_v1", "model.edges=null", "model.width=0.2")
     )
-    assert "does not fit the network" in err
+    assert "a trained network is what it is" in err

@@ -145,12 +145,12 @@ def test_another_configuration_is_refused_by_the_key_that_differs(tmp_path, reci
 
 def test_going_on_from_an_earlier_checkpoint_makes_it_the_last(tmp_path, recipe, records, monkeypatch):
     cfg = recipe()
-    train(recipe("training.epochs=1"), tmp_path / "first")
+    best, first = tmp_path / "run/checkpoints/best", tmp_path / "first"
     train(recipe("training.epochs=1"), tmp_path / "run")
+    shutil.copytree(best, first)
     train(cfg, tmp_path / "run", resume="auto")
-    best = tmp_path / "run/checkpoints/best"
     assert json.loads((best / "state.json").read_text())["position"]["best_epoch"] == 2
-    shutil.copytree(tmp_path / "first" / "checkpoints/best", best, dirs_exist_ok=True)
+    shutil.copytree(first, best, dirs_exist_ok=True)
 
     with monkeypatch.context() as patch:
         from dnw_graph.training.session import Session

@@ -120,7 +120,7 @@ def test_unknown_rule_is_told_the_nearest():
 
 
 def test_unknown_rule_unlike_any_is_told_all():
-    with pytest.raises(InputError, match="known rules: random, top_k"):
+    with pytest.raises(InputError, match="known rules: fixed_top_k, random, top_k, top_k_no_update "):
         make_rule("zzz")
 
 
