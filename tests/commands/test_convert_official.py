@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -19,13 +19,8 @@ CONFIG = str(ROOT / "configs" / "digits" / "tiny_static_dnw.yaml")
 
 
 @pytest.fixture(scope="module")
-def official(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def official(tmp_path_factory: pytest.TempPathFactory, fill: ModuleType) -> Path:
     """The public tiny static case as a file of today's torch, keys prefixed as the trainer did."""
-    spec = importlib.util.spec_from_file_location("fill", GOLDEN / "fill.py")
-    assert spec is not None
-    assert spec.loader is not None
-    fill = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(fill)
     case = json.loads((GOLDEN / "tiny_static_dnw.json").read_text())["spec"]
     tensors = {"module." + name: torch.from_numpy(np.array(a)) for name, a in fill.fill_all(case).items()}
     path = tmp_path_factory.mktemp("official") / "tiny.pt"
