@@ -8,6 +8,7 @@ from dnw_graph.errors import InputError
 from dnw_graph.graph.budget import check_budget, edges_for_density, stage_budget
 from dnw_graph.graph.layout import chain_of_stages
 from dnw_graph.models.body import WiredBody
+from dnw_graph.models.dense_baselines import SMALL_IMAGE
 from dnw_graph.models.heads import LinearHead, WiredClassifier
 from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.stage import WiredStage
@@ -16,9 +17,6 @@ from dnw_graph.wiring import make_rule
 
 # Input nodes, nodes per level, stride, levels: the published network's five stages.
 PUBLISHED_BLOCKS = ((32, 64, 1, 1), (64, 128, 2, 2), (128, 256, 2, 2), (256, 512, 2, 6), (512, 1024, 2, 2))
-
-# Up to this side the stem keeps the resolution (32-pixel data sets).
-SMALL_IMAGE = 64
 
 
 def mobilenet_v1(
