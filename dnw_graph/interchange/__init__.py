@@ -6,6 +6,7 @@ A format is a module with `write(graph, path)`, `read(path)`, `to_bytes(graph)` 
 from __future__ import annotations
 
 from importlib import import_module
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,11 +39,13 @@ def save_graph(model: nn.Module | Graph, path: str | Path) -> None:
     write(model, path)
 
 
-def load_graph(path: str | Path) -> Graph:
+def load_graph(path: str | PathLike[str]) -> Graph:
     """Read a graph that `save_graph` wrote. Files are checked and may come from anywhere.
 
     Raises InputError for an unknown suffix, and for a file that is missing, damaged or no wiring.
     """
+    if not isinstance(path, (str, PathLike)):
+        raise InputError(f"load_graph reads a file and was given a {type(path).__name__}; give its path")
     path = Path(path)
     graph: Graph = _format(path).read(path)
     return graph

@@ -19,7 +19,7 @@ import dnw_graph as dg
 from dnw_graph.errors import InputError
 from dnw_graph.interchange import Graph, npz
 from dnw_graph.interchange.extract import graph_of
-from dnw_graph.models.dense_baselines import mobilenet_v1 as dense_network
+from dnw_graph.models.dense_baselines import MobileNetV1
 from dnw_graph.models.network import WiredNetwork
 
 Networks = Callable[..., WiredNetwork]
@@ -126,8 +126,13 @@ def test_names_that_lead_nowhere(nine_nodes: WiredNetwork, tmp_path: Path) -> No
     with pytest.raises(InputError, match=r"w.npz: cannot be written \(No such file"):
         dg.save_graph(nine_nodes, tmp_path / "missing" / "w.npz")
     with pytest.raises(InputError, match="MobileNetV1 is a dense network and has no wiring"):
-        dg.save_graph(dense_network(0.25, 10, 32), tmp_path / "w.npz")
+        dg.save_graph(MobileNetV1(0.25, 10, 32), tmp_path / "w.npz")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_only_a_path_can_be_loaded(nine_nodes: WiredNetwork) -> None:
+    with pytest.raises(InputError, match="load_graph reads a file and was given a Graph; give its path"):
+        dg.load_graph(graph_of(nine_nodes))  # type: ignore[arg-type]
 
 
 def test_unusable_graph_is_not_saved(nine_nodes: WiredNetwork, tmp_path: Path) -> None:
