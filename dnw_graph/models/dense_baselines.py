@@ -31,7 +31,10 @@ _SHUFFLENET_NAMES = {0.5: "shufflenet_v2_x0_5", 1.0: "shufflenet_v2_x1_0"}
 
 
 class MobileNetV1(nn.Module):
-    """A 3x3 stem and 13 depthwise-separable blocks, each convolution followed by BatchNorm and ReLU."""
+    """A 3x3 stem and 13 depthwise-separable blocks, each convolution followed by BatchNorm and ReLU.
+
+    Every channel count is times `multiplier` (alpha); up to 64 pixels the stem does not halve the image.
+    """
 
     def __init__(self, multiplier: float, num_classes: int, image_size: int) -> None:
         super().__init__()
@@ -65,11 +68,6 @@ class MobileNetV1(nn.Module):
         for block in self.blocks:
             features = block(features)
         return self.classifier(features.mean(dim=(2, 3)))
-
-
-def mobilenet_v1(multiplier: float, num_classes: int, image_size: int) -> MobileNetV1:
-    """MobileNetV1 with every channel count times `multiplier` (alpha); stride-1 stem up to 64 pixels."""
-    return MobileNetV1(multiplier, num_classes, image_size)
 
 
 def shufflenet_v2(multiplier: float, num_classes: int, image_size: int) -> nn.Module:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from dnw_graph.models.dense_baselines import mobilenet_v1 as mobilenet_v1_dense
-from dnw_graph.models.dense_baselines import shufflenet_v2
+from dnw_graph.errors import InputError
+from dnw_graph.models.dense_baselines import MobileNetV1, shufflenet_v2
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.tiny_static import tiny_static
@@ -17,7 +17,7 @@ from dnw_graph.training.config import Config
 
 WIRED: dict[str, Callable[..., WiredNetwork]] = {"mobilenet_v1": mobilenet_v1, "tiny_static": tiny_static}
 DENSE: dict[str, Callable[..., nn.Module]] = {
-    "mobilenet_v1_dense": mobilenet_v1_dense,
+    "mobilenet_v1_dense": MobileNetV1,
     "shufflenet_v2": shufflenet_v2,
 }
 
@@ -28,6 +28,11 @@ def build_model(cfg: Config) -> nn.Module:
     Weights and wiring follow from `training.seed` alone.
     Raises InputError for an unknown rule or backend, or an impossible budget.
     """
+    if not isinstance(cfg, Config):
+        raise InputError(
+            f"build_model takes a configuration and was given a {type(cfg).__name__}; give "
+            "dnw_graph.load_config(path)"
+        )
     model = cfg.model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cfg.training.seed)

@@ -8,9 +8,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dnw_graph.accounting.dense import count_dense
-from dnw_graph.models.dense_baselines import mobilenet_v1, shufflenet_v2
+from dnw_graph.models.dense_baselines import MobileNetV1, shufflenet_v2
 
-BASELINES = [(mobilenet_v1, 0.25), (mobilenet_v1, 0.5), (shufflenet_v2, 0.5), (shufflenet_v2, 1.0)]
+BASELINES = [(MobileNetV1, 0.25), (MobileNetV1, 0.5), (shufflenet_v2, 0.5), (shufflenet_v2, 1.0)]
 
 
 class Hand(nn.Module):
@@ -69,7 +69,7 @@ def test_every_parameter_is_in_one_column(build, multiplier):
 
 
 def test_counting_leaves_the_model_alone():
-    model = mobilenet_v1(0.25, 10, 32).train()
+    model = MobileNetV1(0.25, 10, 32).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     count_dense(model)
     assert model.training

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from dnw_graph.errors import InputError
-from dnw_graph.models.dense_baselines import mobilenet_v1, shufflenet_v2
+from dnw_graph.models.dense_baselines import MobileNetV1, shufflenet_v2
 
-BUILDERS = [mobilenet_v1, shufflenet_v2]
+BUILDERS = [MobileNetV1, shufflenet_v2]
 
 
 @pytest.mark.parametrize("build", BUILDERS)
@@ -21,7 +21,7 @@ def test_images_become_logits(build, image_size):
 
 @pytest.mark.parametrize(("image_size", "side"), [(32, 32), (64, 64), (224, 112)])
 def test_mobilenet_stem_keeps_small_images(image_size, side):
-    stem = mobilenet_v1(0.25, 10, image_size).stem.eval()
+    stem = MobileNetV1(0.25, 10, image_size).stem.eval()
     assert stem(torch.zeros(1, 3, image_size, image_size)).shape == (1, 8, side, side)
 
 
@@ -33,7 +33,7 @@ def test_shufflenet_stem_keeps_small_images(image_size, side):
 
 
 def test_every_parameter_of_mobilenet_learns():
-    model = mobilenet_v1(0.25, 10, 32)
+    model = MobileNetV1(0.25, 10, 32)
     torch.manual_seed(0)
     model(torch.randn(4, 3, 32, 32)).square().sum().backward()
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
@@ -43,8 +43,8 @@ def test_every_parameter_of_mobilenet_learns():
     ("build", "multiplier", "classes", "image_size", "what"),
     [
         (shufflenet_v2, 0.75, 10, 32, "model.multiplier 0.75"),
-        (mobilenet_v1, 0.0, 10, 32, "model.multiplier 0.0"),
-        (mobilenet_v1, 0.5, 0, 32, "model.num_classes 0"),
+        (MobileNetV1, 0.0, 10, 32, "model.multiplier 0.0"),
+        (MobileNetV1, 0.5, 0, 32, "model.num_classes 0"),
         (shufflenet_v2, 0.5, 10, 0, "model.image_size 0"),
     ],
 )

@@ -73,5 +73,12 @@ def test_unknown_rule_and_backend_are_refused():
         dg.build_model(dg.load_config(path, overrides=["model.backend=quick"]))
 
 
+@pytest.mark.parametrize("wrong", [str(CONFIGS / "digits" / "tiny_static_dnw.yaml"), {"model": {}}, None])
+def test_what_is_no_configuration_is_refused_with_how_to_read_one(wrong):
+    kind = type(wrong).__name__
+    with pytest.raises(InputError, match=rf"was given a {kind}; give dnw_graph\.load_config\(path\)"):
+        dg.build_model(wrong)
+
+
 def test_networks_are_listed():
     assert network_names() == ["mobilenet_v1", "mobilenet_v1_dense", "shufflenet_v2", "tiny_static"]
