@@ -1,0 +1,91 @@
+"""What a run kept of its past: the wiring after every epoch, and the records of metrics.jsonl."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dnw_graph.errors import InputError
+from dnw_graph.training.run_directory import WIRING_VERSION, RunDirectory
+
+Wiring = dict[str, npt.NDArray[np.int64]]
+"""Selected candidate ids [k] of every stage, ascending: stage_0, …, and head of a wired classifier."""
+
+
+@dataclass(frozen=True)
+class History:
+    """The past of one run; nothing but the files' names is read before it is asked for.
+
+    epochs   of the stored wirings, ascending; 0 is the one before the first step
+    """
+
+    run: Path
+    epochs: tuple[int, ...]
+
+    def wiring(self, epoch: int) -> Wiring:
+        """The wiring after `epoch` epochs. Raises InputError if its file is damaged or newer."""
+        return read_wiring(RunDirectory(self.run).wiring(epoch))
+
+    def records(self, kind: str) -> list[dict[str, Any]]:
+        """The records of one kind, `step` or `epoch`, in order. Raises InputError if the file is missing."""
+        path = RunDirectory(self.run).metrics
+        return [record for record in read_records(path) if record.get("kind") == kind]
+
+
+def history_of(run: str | Path) -> History:
+    """Which wirings a run directory holds; none in that of a dense network."""
+    names = [re.fullmatch(r"epoch_(\d+)\.npz", each.name) for each in (Path(run) / "wiring").glob("*.npz")]
+    return History(Path(run), tuple(sorted(int(name[1]) for name in names if name)))
+
+
+def read_wiring(path: Path) -> Wiring:
+    """One wiring/epoch_NNNN.npz. Raises InputError if it is missing, damaged, or of a newer version."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a run that stored it") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, TypeError, AttributeError) as error:
+        raise _damaged(path, " ".join(str(error).split())[:200]) from None
+    version = arrays.pop("format_version", np.array(None))
+    if version.shape or version.dtype.kind != "i":
+        raise _damaged(path, "it has no format_version")
+    if version > WIRING_VERSION:
+        newest = f"{WIRING_VERSION}, the newest that this dnw-graph reads"
+        raise InputError(f"{path}: format version {version} is newer than {newest}; upgrade dnw-graph")
+    for name, ids in arrays.items():
+        if ids.ndim != 1 or ids.dtype != np.int64 or (np.diff(ids) <= 0).any() or (ids[:1] < 0).any():
+            raise _damaged(path, f"{name} holds no ascending ids")
+    return arrays
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """All records of a metrics.jsonl, in order; a last line that is still being written is left out.
+
+    Raises InputError if the file is missing or damaged.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+        records = [json.loads(line) for line in lines]
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); give a run that training wrote"
+        ) from None
+    except ValueError as error:
+        raise InputError(f"{path}: is damaged ({error}); mend or remove the line") from None
+    if not all(isinstance(record, dict) for record in records):
+        raise InputError(f"{path}: is damaged (a line is no JSON object); mend or remove the line")
+    return records
+
+
+def _damaged(path: Path, why: str) -> InputError:
+    return InputError(f"{path}: is no stored wiring ({why}); remove it, or give another run")

@@ -1,0 +1,69 @@
+"""What a run kept of its past is read back, and damaged files are refused in one sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dnw_graph.errors import InputError
+from dnw_graph.training.history import history_of, read_records, read_wiring
+from dnw_graph.training.run_directory import RunDirectory
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = RunDirectory(tmp_path)
+    for epoch, ids in ((0, [0, 3, 7]), (2, [1, 3, 7]), (10, [1, 2, 7])):
+        run.save_wiring(epoch, {"stage_0": torch.tensor(ids), "head": torch.tensor([5])})
+    run.metrics.write_text('{"kind": "step", "swaps": 2}\n{"kind": "epoch", "epoch": 1}\n{"kind": "st')
+    return run
+
+
+def test_stored_wirings_are_found_in_order(run):
+    history = history_of(run.path)
+    assert history.epochs == (0, 2, 10)
+    found = history.wiring(2)
+    assert {name: ids.tolist() for name, ids in found.items()} == {"stage_0": [1, 3, 7], "head": [5]}
+
+
+def test_a_run_without_wirings_has_no_epochs(tmp_path):
+    assert history_of(tmp_path / "nowhere").epochs == ()
+
+
+def test_records_are_split_by_kind_and_a_line_in_progress_is_left_out(run):
+    history = history_of(run.path)
+    assert history.records("step") == [{"kind": "step", "swaps": 2}]
+    assert history.records("epoch") == [{"kind": "epoch", "epoch": 1}]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"stage_0": np.arange(3)}, "it has no format_version"),
+        ({"format_version": np.int64(9)}, "format version 9 is newer than 1"),
+        ({"format_version": np.int64(1), "stage_0": np.array([2, 1])}, "stage_0 holds no ascending ids"),
+        ({"format_version": np.int64(1), "stage_0": np.array([-1, 1])}, "stage_0 holds no ascending ids"),
+        ({"format_version": np.int64(1), "stage_0": np.array([0.5])}, "stage_0 holds no ascending ids"),
+    ],
+)
+def test_what_is_no_wiring_is_refused(tmp_path, arrays, message):
+    np.savez(tmp_path / "epoch_0001.npz", **arrays)
+    with pytest.raises(InputError, match=message):
+        read_wiring(tmp_path / "epoch_0001.npz")
+
+
+def test_damaged_and_missing_files_are_refused(tmp_path):
+    (tmp_path / "epoch_0001.npz").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(InputError, match=r"epoch_0001.npz: is no stored wiring"):
+        read_wiring(tmp_path / "epoch_0001.npz")
+    with pytest.raises(InputError, match=r"epoch_0002.npz: cannot be read"):
+        read_wiring(tmp_path / "epoch_0002.npz")
+    with pytest.raises(InputError, match=r"metrics.jsonl: cannot be read"):
+        read_records(tmp_path / "metrics.jsonl")
+    (tmp_path / "metrics.jsonl").write_text("{]\n")
+    with pytest.raises(InputError, match=r"metrics.jsonl: is damaged"):
+        read_records(tmp_path / "metrics.jsonl")
+    (tmp_path / "metrics.jsonl").write_text("[]\n")
+    with pytest.raises(InputError, match="a line is no JSON object"):
+        read_records(tmp_path / "metrics.jsonl")
