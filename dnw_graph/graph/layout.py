@@ -85,8 +85,14 @@ class Stage:
         return sum(a.size * b.size for a, b in zip(self.levels, self.levels[1:], strict=False))
 
     def ends(self, ids: Ints) -> tuple[Ints, Ints]:
-        """Candidate ids [k] int64 → (source, target) global node numbers, each [k] int64."""
+        """Candidate ids [k] int64 → (source, target) global node numbers, each [k] int64.
+
+        Raises ValueError for an id that no candidate edge has.
+        """
         ids = np.asarray(ids, dtype=np.int64)
+        if (wrong := ids[(ids < 0) | (ids >= self.num_candidates)]).size:
+            last = self.num_candidates - 1
+            raise ValueError(f"stage {self.index} has no candidate edge {wrong[0]}; ids run from 0 to {last}")
         starts = np.array([block.offset for block in self.blocks], dtype=np.int64)
         which = np.searchsorted(starts, ids, side="right") - 1
         local = ids - starts[which]

@@ -43,6 +43,14 @@ def test_ids_and_ends_are_inverse_and_leave_no_position_unused(layout):
         assert len(set(zip(source.tolist(), target.tolist(), strict=True))) == stage.num_candidates
 
 
+@pytest.mark.parametrize("wrong", [-1, 12])
+def test_an_id_that_no_candidate_has_is_refused(wrong):
+    """Levels of 2, 2 and 2 nodes: 2 · 4 + 2 · 2 candidates."""
+    (stage,) = chain_of_stages([(2, 2, 1, 2)]).stages
+    with pytest.raises(ValueError, match=f"stage 0 has no candidate edge {wrong}; ids run from 0 to 11"):
+        stage.ends(np.array([3, wrong]))
+
+
 @given(layouts)
 @settings(max_examples=60, deadline=None)
 def test_candidates_are_the_pairs_from_a_lower_to_a_higher_level_of_one_stage(layout):
