@@ -23,6 +23,9 @@ class InstanceNorm(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         channels, images, height, width = z.shape
+        if not z.numel():
+            # torch's batch norm takes no empty maps.
+            return z * self.weight.reshape(-1, 1, 1, 1) + self.bias.reshape(-1, 1, 1, 1)
         # One "channel" of a batch norm is one map; torch's own instance norm wants the batch first.
         maps = z.reshape(1, channels * images, height, width)
         normed = F.batch_norm(

@@ -105,6 +105,11 @@ def test_convolution_of_one_pixel_by_hand():
     assert depthwise(x, kernel, 2).flatten().tolist() == [8, 6, 2, 0]
 
 
-def test_a_batch_of_no_image_gives_no_map():
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_a_node_operation_of_no_image_gives_no_map(norm):
+    assert NodeOperation(2, 2, norm).eval()(torch.empty(2, 0, 5, 5)).shape == (2, 0, 3, 3)
+
+
+def test_a_convolution_of_no_image_gives_no_map():
     h = depthwise(torch.empty(2, 0, 5, 5), torch.randn(2, 1, 3, 3), 2)
     assert h.shape == (2, 0, 3, 3)
