@@ -86,7 +86,7 @@ def _wiring(stage: WiredStage, graph: Graph, index: int, where: str) -> tuple[Te
     wanted = torch.from_numpy(graph.edges["weight"][mine]).to(stage.weight)
     weight = torch.zeros_like(stage.weight)
     weight[ids] = wanted
-    if not torch.equal(stage.rule.effective(weight)[ids], wanted):
+    if not torch.equal(stage.effective(weight)[ids], wanted):
         rule = type(stage.rule).__name__
         raise InputError(
             f"{where}: rule {rule} transforms weights and cannot hold those of {stage.name}; use top_k"

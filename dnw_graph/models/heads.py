@@ -52,7 +52,7 @@ class WiredClassifier(nn.Module):
 
     def graph(self):  # type: ignore[no-untyped-def]
         """The wiring from pooled channels to classes as a DGL graph (see `channel_graph`)."""
-        weight = self.wiring.rule.effective(self.wiring.weight.detach())[self.wiring.selected]
+        weight = self.wiring.effective().detach()[self.wiring.selected]
         return channel_graph(self.layout, [self.wiring.selected], [weight], 1)
 
 

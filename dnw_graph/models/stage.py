@@ -175,9 +175,22 @@ class WiredStage(nn.Module):
 
     def block_weights(self) -> list[Tensor]:
         """The values messages are multiplied by, one vector [T·S] per block; differentiable."""
-        return list(
-            torch.split(self.rule.effective(self.weight), [block.size for block in self.stage.blocks])
-        )
+        return list(torch.split(self.effective(), [block.size for block in self.stage.blocks]))
+
+    def effective(self, weight: Tensor | None = None) -> Tensor:
+        """What the rule makes of the candidate weights [candidates], or of others; differentiable.
+
+        Raises InputError, naming the rule, if it gives anything but one number per candidate.
+        """
+        values = self.rule.effective(self.weight if weight is None else weight)
+        is_tensor = isinstance(values, Tensor)
+        if not is_tensor or values.shape != self.weight.shape or not values.is_floating_point():
+            found = f"{values.dtype} {list(values.shape)}" if is_tensor else type(values).__name__
+            raise InputError(
+                f"rule {type(self.rule).__name__}: effective gave {found} for {self.name}; floats "
+                f"{list(self.weight.shape)} wanted, one per candidate edge"
+            )
+        return values
 
     def send(self, index: EdgeIndex, weight: Tensor, h: Tensor, base: Tensor | None) -> Tensor:
         """z_v = base_v + Σ w_uv · h_u over the selected edges of one block.

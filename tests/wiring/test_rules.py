@@ -168,6 +168,27 @@ def test_ids_that_are_no_wiring_are_refused(tiny_stage, returned, sentence):
     assert str(caught.value) == sentence
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (torch.ones(3), "torch.float32 [3]"),
+        (torch.ones(2, 2), "torch.float32 [2, 2]"),
+        (torch.ones(4, dtype=torch.int64), "torch.int64 [4]"),
+        (1.0, "float"),
+    ],
+)
+def test_effective_values_of_another_size_are_refused(tiny_stage, given, found):
+    class Wrong(TopK):
+        def effective(self, weight):
+            return given
+
+    stage = tiny_stage(weights=[1.0, 2.0, 3.0, 4.0], k=2, rule=Wrong())
+    with pytest.raises(InputError) as caught:
+        stage.block_weights()
+    sentence = f"rule Wrong: effective gave {found} for stage_0; floats [4] wanted, one per candidate edge"
+    assert str(caught.value) == sentence
+
+
 def test_ids_may_come_in_any_order_and_be_fewer_than_the_budget(tiny_stage):
     class Backwards(Rule):
         def select(self, weight, k):
