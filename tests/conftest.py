@@ -58,6 +58,18 @@ def nine_nodes() -> WiredNetwork:
     return model.eval()
 
 
+@pytest.fixture(scope="session")
+def passing_by() -> Any:
+    """passing_by(backend, network) → the network, whose messages pass by this backend."""
+
+    def choose(backend: str, network: WiredNetwork) -> WiredNetwork:
+        for _, stage in network.wired_stages():
+            stage.backend = backend
+        return network
+
+    return choose
+
+
 class GoldenCase:
     """One case of the golden data: `json` (its description) and `arrays` (numbers of the 2019 program)."""
 

@@ -18,7 +18,7 @@ from dnw_graph.inference.liveness import liveness
 from dnw_graph.inference.stem import compile_stem
 from dnw_graph.message_passing import find_backend
 from dnw_graph.message_passing.executed import Executed, recording
-from dnw_graph.models.network import WiredNetwork
+from dnw_graph.models.network import WiredNetwork, check_batch
 
 
 def compile(model: nn.Module, backend: str = "auto") -> CompiledNetwork:
@@ -79,6 +79,7 @@ class CompiledNetwork(nn.Module):
     @torch.no_grad()
     def run(self, images: Tensor) -> tuple[Tensor, Executed]:
         """Logits, and the multiply-accumulates that the launches were asked for; `.macs` is per image."""
+        check_batch(images)
         with recording(images.shape[0]) as executed:
             z = self.stem(images)
         constants = self._constants_for(*z.shape[2:])

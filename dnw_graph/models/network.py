@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dnw_graph.errors import InputError
 from dnw_graph.graph.channel_graph import channel_graph
 from dnw_graph.graph.layout import Layout
 from dnw_graph.graph.status import Flags
-from dnw_graph.message_passing import find_backend
 from dnw_graph.models.body import WiredBody
 from dnw_graph.models.heads import WiredClassifier
 from dnw_graph.models.stage import WiredStage
@@ -64,6 +64,7 @@ class WiredNetwork(nn.Module):
         self.metadata: dict[str, Any] = {}
 
     def forward(self, images: Tensor) -> Tensor:
+        check_batch(images)
         z = self.body(self.stem(images).transpose(0, 1).contiguous())
         return self.head(z.transpose(0, 1))
 
@@ -93,16 +94,14 @@ class WiredNetwork(nn.Module):
 
     def wired_stages(self) -> Iterator[tuple[str, WiredStage]]:
         """(name, stage) of the body's stages and, in Small networks, of the head."""
-        for stage in self.body.stages:
-            assert isinstance(stage, WiredStage)
+        for stage in self.body_stages():
             yield stage.name, stage
         if isinstance(self.head, WiredClassifier):
             yield self.head.wiring.name, self.head.wiring
 
     def candidates(self, stage: int) -> Candidates:
         """All candidate edges of one stage of the body."""
-        wired = self.body.stages[stage]
-        assert isinstance(wired, WiredStage)
+        wired = self.body_stages()[stage]
         source, target = wired.stage.ends(np.arange(wired.stage.num_candidates))
         return Candidates(torch.from_numpy(source), torch.from_numpy(target), wired.weight)
 
@@ -139,30 +138,27 @@ class WiredNetwork(nn.Module):
         """Which nodes of the last level the classifier reads [C_last] bool; None: all of them."""
         return self.head.reads() if isinstance(self.head, WiredClassifier) else None
 
-    def set_backend(self, name: str) -> None:
-        """Message passing by this backend from now on, `auto` for the fastest usable one.
-
-        Raises InputError if it is unknown or cannot be used here.
-        """
-        if name != "auto":
-            find_backend(name)
-        for _, stage in self.wired_stages():
-            stage.backend = name
-
     def synchronise_norm(self) -> None:
         """Take the batch statistics of every batch norm over all ranks from now on."""
         synchronise(self)
 
     def graph(self) -> dgl.DGLGraph:
         """The current wiring of the body as one acyclic DGL graph; `channel_graph` describes its data."""
-        stages = [self.body.stages[index] for index in range(self.num_stages)]
+        stages = self.body_stages()
         with torch.no_grad():
-            weights = [stage.rule.effective(stage.weight)[stage.selected] for stage in stages]  # type: ignore
+            weights = [stage.effective()[stage.selected] for stage in stages]
         selected = [stage.selected for stage in stages]
-        return channel_graph(self.layout, selected, weights, self.stem_side, self.outputs_read())  # type: ignore
+        return channel_graph(self.layout, selected, weights, self.stem_side, self.outputs_read())
 
     def load_graph(self, graph: Graph) -> None:
         """Take over a graph's wiring and weights; see `dnw_graph.interchange.restore.load_into`."""
         from dnw_graph.interchange.restore import load_into
 
         load_into(self, graph)
+
+
+def check_batch(images: Tensor) -> None:
+    """Raise InputError unless the images are a batch [B, 3, S, S]; a single one is often given without B."""
+    if not isinstance(images, Tensor) or images.dim() != 4:
+        found = f"shape {list(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+        raise InputError(f"images [B, 3, S, S] wanted, not {found}; a single image is images[None]")

@@ -79,10 +79,10 @@ def test_float32_agrees_within_rounding(block, backend):
     torch.testing.assert_close(operands.send(backend), operands.by_definition(), rtol=1e-5, atol=1e-5)
 
 
-def test_nine_nodes_by_hand(nine_nodes, backend):
+def test_nine_nodes_by_hand(nine_nodes, passing_by, backend):
     """Stem channels at 2 and 7: z2 = 4, z4 = -4 + 0.5·2 = -3, z5 = 3·1, then
     z6 = (-3 + 5) + 2·3 = 8, z7 = -2·3 = -6, z8 = 0."""
-    nine_nodes.set_backend(backend)
+    passing_by(backend, nine_nodes)
     stem = torch.tensor([2.0, 7.0]).reshape(2, 1, 1, 1).expand(2, 1, 8, 8).contiguous()
     z = nine_nodes.body(stem)
     assert z.shape == (3, 1, 4, 4)
@@ -102,9 +102,9 @@ def test_a_new_wiring_of_the_same_size_is_not_taken_for_the_old(block, backend):
         torch.testing.assert_close(gradients(operands, z)[1][0], gradients(operands, expected)[1][0])
 
 
-def test_rewiring_a_network_changes_what_is_computed(nine_nodes, backend):
+def test_rewiring_a_network_changes_what_is_computed(nine_nodes, passing_by, backend):
     """Node 1 takes over: 1 → 2 with weight 5 displaces 0 → 4; z2 = 5·7 + 2·2 and so on."""
-    nine_nodes.set_backend(backend)
+    passing_by(backend, nine_nodes)
     stem = torch.tensor([2.0, 7.0]).reshape(2, 1, 1, 1).expand(2, 1, 8, 8).contiguous()
     nine_nodes.body(stem)
     stage = nine_nodes.body.stages[0]

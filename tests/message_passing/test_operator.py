@@ -94,9 +94,9 @@ def test_flops_are_those_of_the_edges_and_of_all_candidates_for_dense(block, nam
 
 
 @pytest.mark.parametrize(("name", "macs"), [("csr", 304), ("dgl", 304), ("dense", 864)])
-def test_nine_nodes_cost_by_hand(nine_nodes, name, macs):
+def test_nine_nodes_cost_by_hand(nine_nodes, passing_by, name, macs):
     """4 edges on 8×8 and 3 on 4×4 pixels; dense: (8 + 4) on 8×8 and 6 on 4×4. Two images."""
-    nine_nodes.set_backend(name)
+    passing_by(name, nine_nodes)
     images = torch.randn(2, 3, 8, 8)
     with recording() as executed:
         nine_nodes(images)

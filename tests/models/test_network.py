@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
+import dnw_graph as dg
 from dnw_graph.errors import InputError
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
@@ -288,21 +289,28 @@ def test_float64_is_the_same_network(build):
 
 
 @builders
-def test_backends_give_the_same_logits(build):
+def test_backends_give_the_same_logits(build, passing_by):
     model = shake(build()).eval()
     logits = {}
     for name in ("dense", "csr", "dgl", "auto"):
-        model.set_backend(name)
-        logits[name] = model(images())
+        logits[name] = passing_by(name, model)(images())
     for name in ("csr", "dgl", "auto"):
         torch.testing.assert_close(logits[name], logits["dense"], rtol=1e-4, atol=1e-4)
 
 
-def test_unknown_backend_changes_nothing():
-    model = mobilenet()
-    with pytest.raises(InputError, match="backend 'fast' is not known"):
-        model.set_backend("fast")
-    assert {stage.backend for _, stage in model.wired_stages()} == {"auto"}
+@builders
+def test_no_image_gives_no_logits(build):
+    assert build().eval()(images(0)).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "found"), [(torch.zeros(3, 32, 32), r"shape \[3, 32, 32\]"), ([1.0], "list")]
+)
+def test_what_is_no_batch_of_images_is_refused(wrong, found):
+    model = tiny().eval()
+    for network in (model, dg.compile(model)):
+        with pytest.raises(InputError, match=rf"images \[B, 3, S, S\] wanted, not {found}; a single image"):
+            network(wrong)
 
 
 def test_a_network_can_be_saved_whole_by_torch():
