@@ -58,9 +58,20 @@ BackendType = TypeVar("BackendType", bound=type[Backend])
 
 
 def register_backend(backend: BackendType) -> BackendType:
-    """Class decorator: the backend can then be named in a config as `model.backend`."""
+    """Class decorator: the backend can then be named in a config as `model.backend`.
+
+    Raises ValueError if another class has that name; the same one may come again, when a file is reloaded.
+    """
+    taken = _BACKENDS.get(backend.name)
+    if taken is not None and _identity(type(taken)) != _identity(backend):
+        owner = ".".join(_identity(type(taken)))
+        raise ValueError(f"backend name {backend.name!r} is taken by {owner}; choose another name")
     _BACKENDS[backend.name] = backend()
     return backend
+
+
+def _identity(backend: type[Backend]) -> tuple[str, str]:
+    return backend.__module__, backend.__qualname__
 
 
 def backends() -> list[Backend]:

@@ -31,6 +31,18 @@ def test_three_backends_are_usable_here():
         assert each.available()
 
 
+def test_a_name_is_not_taken_twice(monkeypatch):
+    monkeypatch.setattr(registry, "_BACKENDS", dict(registry._BACKENDS))
+    ours = type(find_backend("csr"))
+    with pytest.raises(
+        ValueError, match=rf"backend name 'csr' is taken by {ours.__module__}\.{ours.__name__}"
+    ):
+        registry.register_backend(type("Other", (ours,), {}))
+    reloaded = type(ours.__name__, (ours,), {"__module__": ours.__module__})
+    registry.register_backend(reloaded)
+    assert type(find_backend("csr")) is reloaded
+
+
 @pytest.mark.parametrize("name", ["csr", "dgl"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_sparse_backends_refuse_short_floats_on_a_cpu_in_a_sentence(name, dtype):
