@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import nn
@@ -20,20 +19,27 @@ from dnw_graph.accounting.exact import (
 )
 from dnw_graph.accounting.layers import COUNTED, count_layers
 from dnw_graph.accounting.report import Part, Published, Report, StageCount
+from dnw_graph.errors import InputError
 from dnw_graph.graph.channel_graph import selected_ends
 from dnw_graph.graph.status import node_status
 from dnw_graph.models.heads import WiredClassifier
 from dnw_graph.models.network import WiredNetwork
-
-if TYPE_CHECKING:
-    from dnw_graph.models.stage import WiredStage
 
 
 def count(model: nn.Module) -> Report:
     """Parameters and MACs of a network for one image of its size, with the wiring that it has now.
 
     A dense network needs `num_classes` and `image_size`; its published numbers are None.
+    Raises InputError for anything else.
     """
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            f"count takes a network and was given a {type(model).__name__}; give what build_model made"
+        )
+    if lacking := [name for name in ("num_classes", "image_size") if not hasattr(model, name)]:
+        raise InputError(
+            f"{type(model).__name__} has no {lacking[0]}, which counting needs; give one of ours"
+        )
     if not isinstance(model, WiredNetwork):
         return count_dense(model)
     graph = wiring_arrays(model)
@@ -66,7 +72,7 @@ def bound(model: nn.Module) -> Report | None:
         return None
     layout = model.layout
     head = model.head
-    stages = bound_stages(layout, [stage.budget for stage in _body_stages(model)], model.stem_side)
+    stages = bound_stages(layout, [stage.budget for stage in model.body_stages()], model.stem_side)
     return _report(
         model,
         stages=stages,
@@ -80,7 +86,7 @@ def bound(model: nn.Module) -> Report | None:
 
 def wiring_arrays(model: WiredNetwork) -> GraphArrays:
     """The numbers of a model's present wiring."""
-    source, target = selected_ends(model.layout, [stage.selected for stage in _body_stages(model)])
+    source, target = selected_ends(model.layout, [stage.selected for stage in model.body_stages()])
     status = node_status(model.layout, source, target, model.outputs_read())
     return graph_arrays(model.layout, source, target, status, model.stem_side)
 
@@ -158,7 +164,7 @@ def _head_others(model: WiredNetwork, outputs: int) -> int:
 
 def _published(model: WiredNetwork, alive: published.Alive | None) -> Published | None:
     """The 2019 convention for a wiring (`alive`), or its bound (None)."""
-    budgets = [stage.budget for stage in _body_stages(model)]
+    budgets = [stage.budget for stage in model.body_stages()]
     if model.layout.carry:
         nodes = sum(level.size for level in model.layout.levels if level.sends)
         return published.tiny(budgets[0], nodes, _parameters(model.stem) + _parameters(model.head))
@@ -204,10 +210,6 @@ def _wiring_crc32(model: WiredNetwork) -> int:
     for stage in model.wirings().values():
         crc = zlib.crc32(stage.cpu().numpy().astype("<i8").tobytes(), crc)
     return crc
-
-
-def _body_stages(model: WiredNetwork) -> list[WiredStage]:
-    return list(model.body.stages)  # type: ignore[arg-type]
 
 
 def _head_ends(head: WiredClassifier) -> tuple[Integers, Integers]:

@@ -11,6 +11,7 @@ import torch
 
 import dnw_graph as dg
 from dnw_graph.accounting import bound
+from dnw_graph.errors import InputError
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
 from dnw_graph.training.config import config_from_dict
@@ -27,6 +28,18 @@ def narrow(**options):
 def small_tiny(**options):
     settings = {"rule": "random", "num_classes": 5, "groups": (4, 6, 6), "readout": 3, "stem_channels": 2}
     return tiny_static(**(settings | {"edges": 20} | options))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("runs/mine", "count takes a network and was given a str; give what build_model made"),
+        (torch.nn.Linear(2, 3), "Linear has no num_classes, which counting needs"),
+    ],
+)
+def test_what_is_no_network_of_ours_is_refused(wrong, sentence):
+    with pytest.raises(InputError, match=sentence):
+        dg.count(wrong)
 
 
 def count_graph(model):
