@@ -28,7 +28,7 @@ def compile(model: nn.Module, backend: str = "auto") -> CompiledNetwork:
     into constant maps, made for the input size seen; batch norms are one scale and shift.
     The model may change afterwards; the compiled network keeps what it was made from.
 
-    backend  message passing by `dgl`, `csr` or `dense`; auto: the fastest usable one
+    backend  message passing by `dgl`, `csr` or `dense`; auto: csr or dense, by density
     Raises InputError if the model is not wired or the backend cannot be used.
     """
     if not isinstance(model, WiredNetwork):

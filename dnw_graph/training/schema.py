@@ -93,7 +93,7 @@ class Model(Section):
         1.0, description="factor on the range ±1/sqrt(sources of the stage) of fresh candidate weights"
     )
     backend: str = Field(
-        "auto", min_length=1, description="message-passing backend by name; auto: the fastest"
+        "auto", min_length=1, description="message-passing backend by name; auto: chosen by density"
     )
 
     @property

@@ -26,7 +26,7 @@ class StageView:
     current   [<= k] int64, ids of the present wiring; empty before the first
     gradient  [E] float or None: of the last step
     step      optimiser steps done
-    generator seeded from the run's seed and the stage, for rules that draw
+    generator on the CPU, seeded from the run's seed, the stage and the step, for rules that draw
     """
 
     name: str
