@@ -1,8 +1,9 @@
-"""The plain evaluator and the random networks, as modules."""
+"""The plain evaluator and the networks, as modules, and small networks to build."""
 
 from __future__ import annotations
 
 import importlib.util
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -26,3 +27,18 @@ def evaluator() -> ModuleType:
 @pytest.fixture(scope="session")
 def networks() -> ModuleType:
     return load("networks")
+
+
+@pytest.fixture(params=["dgl", "csr", "dense"])
+def backend(request) -> str:
+    return request.param
+
+
+@pytest.fixture(params=["normal", "small", "tiny"])
+def build(request, networks):
+    """build() → a small network in eval mode: MobileNetV1-like, the same with a wired classifier, or tiny."""
+    return {
+        "normal": networks.mobilenet,
+        "small": partial(networks.mobilenet, small=True),
+        "tiny": networks.tiny,
+    }[request.param]

@@ -1,7 +1,8 @@
-"""Random networks for property tests: level structures, wirings, norms and statistics."""
+"""Networks for tests: random levels, wirings, norms and statistics for laws, and small ones of one structure."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from hypothesis import strategies as st
 
@@ -74,3 +75,39 @@ def shaken(model: WiredNetwork, generator: torch.Generator) -> WiredNetwork:
         else:
             value.copy_(0.7 * noise)
     return model
+
+
+# Small networks of one structure, and what tests do with any
+
+BLOCKS = ((4, 6, 1, 2), (6, 5, 2, 3), (5, 6, 2, 1))
+
+
+def mobilenet(**options):
+    settings = {"rule": "random", "num_classes": 3, "image_size": 13, "density": 0.3, "blocks": BLOCKS}
+    return mobilenet_v1(**(settings | options)).eval()
+
+
+def tiny(**options):
+    settings = {"rule": "random", "num_classes": 3, "groups": (4, 6, 6), "readout": 4, "stem_channels": 2}
+    return tiny_static(**(settings | {"edges": 25} | options)).eval()
+
+
+def images_for(model, count=2, side=None, seed=3):
+    side = side or model.image_size
+    dtype = model.body.stages[0].weight.dtype
+    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+def relative(a, b):
+    """max|a − b| / max|b|; where b is 0, max|a|."""
+    a, b = np.asarray(a), np.asarray(b)
+    assert a.shape == b.shape
+    return np.abs(a - b).max() / (np.abs(b).max() or 1)
+
+
+def select_share(model, share):
+    """Give every stage that share of its candidates, chosen at random."""
+    for index, (_, stage) in enumerate(model.wired_stages()):
+        count = stage.stage.num_candidates
+        ids = torch.randperm(count, generator=torch.Generator().manual_seed(index))[: int(share * count)]
+        stage.select(ids.sort().values)
