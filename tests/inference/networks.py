@@ -1,4 +1,4 @@
-"""Networks for tests: random levels, wirings, norms and statistics for laws, and small ones of one structure."""
+"""Networks for tests: random ones for laws, and small ones of one structure."""
 
 from __future__ import annotations
 
