@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -146,10 +145,11 @@ def _published_config(row: Any) -> Config:
 def _show(made: list[Any]) -> None:
     """Tables on stdout, as wide as they need."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(file=sys.stdout, highlight=False, markup=False)
+    from dnw_graph.commands.terminal import console
+
+    screen = console()
     for number, each in enumerate(made):
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for index, name in enumerate(each.columns):
@@ -158,11 +158,11 @@ def _show(made: list[Any]) -> None:
         for row in each.rows:
             table.add_row(*row.cells, style="bold" if row.is_total else None)
         # Half a number is worse than a long line.
-        needed = console.measure(table, options=console.options.update(width=1000)).maximum
-        console.width = max(console.width, needed)
+        needed = screen.measure(table, options=screen.options.update(width=1000)).maximum
+        screen.width = max(screen.width, needed)
         if number:
-            console.print()
-        console.print(each.title, style="bold", soft_wrap=True)
-        console.print(table)
+            screen.print()
+        screen.print(each.title, style="bold", soft_wrap=True)
+        screen.print(table)
         for note in each.notes:
-            console.print(note, soft_wrap=True)
+            screen.print(note, soft_wrap=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
 from dnw_graph.commands import options
@@ -153,16 +152,14 @@ class Executing:
 
 def show(report: dict[str, Any]) -> None:
     """A table of two columns on stdout, without frames, so that it survives a pipe."""
-    from rich.console import Console
     from rich.table import Table
+
+    from dnw_graph.commands.terminal import console
 
     grid = Table.grid(padding=(0, 2))
     for name, value in rows(report):
         grid.add_row(name, value)
-    console = Console(file=sys.stdout, highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(file=sys.stdout, highlight=False, markup=False, width=160)
-    console.print(grid)
+    console().print(grid)
 
 
 def rows(report: dict[str, Any]) -> list[tuple[str, str]]:

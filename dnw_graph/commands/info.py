@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import platform
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any, get_args
@@ -140,19 +139,18 @@ def _missing(error: ModuleNotFoundError) -> str:
 
 def show(report: dict[str, Any]) -> None:
     """Tables of the report on stdout: two columns, no frames, so that they survive a pipe."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(file=sys.stdout, highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(file=sys.stdout, highlight=False, markup=False, width=160)
+    from dnw_graph.commands.terminal import console
+
+    screen = console()
 
     def table(title: str, rows: list[tuple[str, str]]) -> None:
         grid = Table.grid(padding=(0, 2))
         for row in rows:
             grid.add_row("", *row)
-        console.print(title, style="bold")
-        console.print(grid)
+        screen.print(title, style="bold")
+        screen.print(grid)
 
     table("versions", [(name, version or "missing") for name, version in report["versions"].items()])
     machine = report["machine"]

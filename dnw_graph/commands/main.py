@@ -76,11 +76,9 @@ def _module(name: str) -> Any:
 def _guarded(action: Any) -> int:
     """The exit code of `action`. Exceptions that are nobody's mistake but ours keep their traceback."""
     try:
-        code = action()
+        code = _exit_code(action)
         sys.stdout.flush()
-        return int(code)
-    except SystemExit as request:
-        return request.code if isinstance(request.code, int) else int(request.code is not None)
+        return code
     except InputError as error:
         return _complain(str(error))
     except KeyboardInterrupt:
@@ -94,6 +92,14 @@ def _guarded(action: Any) -> int:
         if error.errno not in _OUTSIDE_CAUSES:
             raise
         return _complain(f"{error.filename or 'output'}: {error.strerror}.")
+
+
+def _exit_code(action: Any) -> int:
+    """What `action` returns, or asks for by leaving: argparse does after --help."""
+    try:
+        return int(action())
+    except SystemExit as request:
+        return request.code if isinstance(request.code, int) else int(request.code is not None)
 
 
 def _complain(message: str) -> int:

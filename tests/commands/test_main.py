@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -98,15 +99,30 @@ def test_interrupt_is_130(install: Install, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr() == ("", "dnw-graph: interrupted\n")
 
 
-def test_closed_pipe_is_quiet() -> None:
+PRINTING = {
+    "plain": "fake.run = lambda args: print('x' * 10**6) or 0",
+    "table": "from dnw_graph.commands.terminal import console; "
+    "fake.run = lambda args: console().print('x' * 10**6) or 0",
+    "help": "fake.run = None; argv = ['--help']",
+}
+
+
+@pytest.mark.parametrize("printing", PRINTING)
+def test_closed_pipe_is_quiet(printing: str) -> None:
     code = (
         "import sys; from types import ModuleType; from dnw_graph.commands import main as entry; "
-        "fake = ModuleType('fake'); fake.HELP = ''; fake.add_arguments = lambda parser: None; "
-        "fake.run = lambda args: print('x' * 10**6) or 0; sys.modules['dnw_graph.commands.fake'] = fake; "
-        "sys.exit(entry.run_command('fake', []))"
+        "fake = ModuleType('fake'); fake.HELP = ''; fake.add_arguments = lambda parser: None; argv = []; "
+        f"{PRINTING[printing]}; sys.modules['dnw_graph.commands.fake'] = fake; "
+        "sys.exit(entry.run_command('fake', argv))"
     )
+    # Unbuffered output fails earlier, and argparse passes over that.
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=buffered,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
