@@ -43,7 +43,7 @@ def test_commands_are_understood(page, monkeypatch):
         assert name in COMMANDS
         parser = argparse.ArgumentParser(exit_on_error=False)
         import_module(f"dnw_graph.commands.{name}").add_arguments(parser)
-        known = parser.parse_args(arguments)
+        known = parser.parse_args(options.one_override_each(arguments))
         if name == "train":
             options.read_config(known)
 

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 import dnw_graph
+from dnw_graph.commands import options
 from dnw_graph.errors import InputError
 
 COMMANDS = ("train", "evaluate", "count", "convert_official", "info", "demo")
@@ -51,7 +52,7 @@ def _run(name: str, argv: list[str]) -> int:
     command = _module(name)
     parser = _Parser(prog=f"dnw-graph {name}", description=command.HELP, allow_abbrev=False)
     command.add_arguments(parser)
-    return int(command.run(parser.parse_args(argv)))
+    return int(command.run(parser.parse_args(options.one_override_each(argv))))
 
 
 def _overview(argv: list[str]) -> int:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+# A path such as runs/lr=0.1 has a slash before the sign.
+_OVERRIDE = re.compile(r"[^-/=][^/=]*=")
 
 if TYPE_CHECKING:
     from dnw_graph.training.config import Config
@@ -17,16 +22,32 @@ def add_config(parser: argparse.ArgumentParser, *, required: bool = True) -> Non
 
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:
-    """--set section.key=value …, may be repeated"""
+    """--set section.key=value …, may be repeated; needs `one_override_each`"""
     parser.add_argument(
         "--set",
         dest="overrides",
         metavar="KEY=VALUE",
-        nargs="+",
-        action="extend",
+        action="append",
         default=[],
-        help="change the configuration, for example optimizer.lr=0.05; null restores a default",
+        help="change the configuration, for example optimizer.lr=0.05; null restores a default; "
+        "several may follow one --set",
     )
+
+
+def one_override_each(argv: Sequence[str]) -> list[str]:
+    """`--set a.b=1 c.d=2 RUN` → `--set a.b=1 --set c.d=2 RUN`, so that a RUN behind is no override."""
+    spread: list[str] = []
+    follows = False
+    for index, word in enumerate(argv):
+        if word == "--":
+            return [*spread, *argv[index:]]
+        is_value = bool(spread) and spread[-1] == "--set"
+        if follows and _OVERRIDE.match(word) and not is_value:
+            spread.append("--set")
+        elif not is_value:
+            follows = word == "--set" or word.startswith("--set=")
+        spread.append(word)
+    return spread
 
 
 def add_data_directory(parser: argparse.ArgumentParser) -> None:

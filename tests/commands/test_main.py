@@ -147,7 +147,7 @@ def test_closed_pipe_is_quiet(printing: str) -> None:
         (["info", "--plugin", "no_such.py"], "--plugin no_such.py: no such file"),
         (["train"], "the following arguments are required: --config; see dnw-graph train --help."),
         (["train", "--config", "no.yaml"], "no.yaml: no such file"),
-        (["train", "--config", "x", "--set"], "argument --set: expected at least one argument"),
+        (["train", "--config", "x", "--set"], "argument --set: expected one argument"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -185,6 +185,28 @@ def test_shared_options_make_a_configuration(install: Install) -> None:
     (cfg,) = seen
     assert (cfg.optimizer.lr, cfg.model.width, cfg.training.epochs) == (0.05, 0.3, 3)
     assert cfg.data.directory == "7"
+
+
+@pytest.mark.parametrize(
+    ("line", "overrides", "run"),
+    [
+        ("RUN --set a.b=1 c.d=2", ["a.b=1", "c.d=2"], "RUN"),
+        ("--set a.b=1 c.d=2 RUN", ["a.b=1", "c.d=2"], "RUN"),
+        ("--set a.b=1 RUN --set c.d=2", ["a.b=1", "c.d=2"], "RUN"),
+        ("--set a.b=1 --count 3 RUN", ["a.b=1"], "RUN"),
+        ("--set=a.b=1 c.d=2 RUN", ["a.b=1", "c.d=2"], "RUN"),
+        ("--set a.b=runs/x=1 runs/lr=0.1", ["a.b=runs/x=1"], "runs/lr=0.1"),
+        ("--set a.b=1 -- c.d=2", ["a.b=1"], "c.d=2"),
+        ("--set nonsense RUN", ["nonsense"], "RUN"),
+        ("c.d=2", [], "c.d=2"),
+    ],
+)
+def test_a_run_may_stand_before_or_behind_overrides(line: str, overrides: list[str], run: str) -> None:
+    parser = argparse.ArgumentParser()
+    _options(parser)
+    parser.add_argument("run")
+    args = parser.parse_args(options.one_override_each(line.split()))
+    assert (args.overrides, args.run) == (overrides, run)
 
 
 def test_plugins_run_in_the_order_given(tmp_path: Path) -> None:
