@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dnw_graph import analysis
     from dnw_graph.accounting import count
     from dnw_graph.inference import compile
     from dnw_graph.interchange import load_graph, save_graph
@@ -28,10 +29,21 @@ _HOMES = {
     "save_graph": "dnw_graph.interchange",
 }
 
-__all__ = ["build_model", "compile", "count", "from_official", "load_config", "load_graph", "save_graph"]
+__all__ = [
+    "analysis",
+    "build_model",
+    "compile",
+    "count",
+    "from_official",
+    "load_config",
+    "load_graph",
+    "save_graph",
+]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "analysis":
+        return import_module("dnw_graph.analysis")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)
@@ -40,4 +52,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, "analysis"})

@@ -249,7 +249,7 @@ def test_configuration_needs_no_torch() -> None:
 
 def test_public_names_exist() -> None:
     assert set(dnw_graph.__all__) <= set(dir(dnw_graph))
-    assert all(callable(getattr(dnw_graph, name)) for name in dnw_graph.__all__)
+    assert all(hasattr(dnw_graph, name) for name in dnw_graph.__all__)
 
 
 def test_unknown_public_name_is_an_attribute_error() -> None:

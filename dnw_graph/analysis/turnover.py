@@ -1,0 +1,127 @@
+"""How a wiring changes over training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from dnw_graph.analysis.chance import Spread, common_by_chance
+from dnw_graph.analysis.measure import WHOLE, Key, Measure, Numbers, Place
+from dnw_graph.analysis.stored import StoredWirings
+from dnw_graph.graph.layout import Ints
+
+
+@dataclass(frozen=True)
+class Turnover:
+    """Changes between stored wirings, over all stages; int64, one entry per stored epoch but the first.
+
+    epochs     which
+    edges      in the wiring at the end of the epoch
+    entered    edges in it that were not in the stored wiring before
+    left       edges of the stored wiring before that are not in it
+    returned   those of `entered` that were in a still earlier stored wiring
+    remaining  edges of the first stored wiring that are in it
+    ages       of each edge of the last wiring, int64 [E]: epochs from the stored wiring in which it appeared,
+               to be in all later ones, to the last; 0 if it entered in the last epoch
+    """
+
+    epochs: Ints
+    edges: Ints
+    entered: Ints
+    left: Ints
+    returned: Ints
+    remaining: Ints
+    ages: Ints
+
+
+def turnover_of(stored: StoredWirings) -> Turnover:
+    """Changes from one stored wiring to the next.
+
+    They are net changes: an edge that leaves and comes back within an epoch is not seen, whereas `swaps` in
+    metrics.jsonl counts every entry at every step.
+    """
+    stages = [_stage(stored, stage.index) for stage in stored.layout.stages]
+    columns = np.sum([rows for rows, _ in stages], axis=0, dtype=np.int64).reshape(-1, 5).T
+    ages = np.concatenate([ages for _, ages in stages])
+    edges, entered, left, returned, remaining = columns
+    epochs = np.array(stored.epochs[1:], dtype=np.int64)
+    return Turnover(epochs, edges, entered, left, returned, remaining, ages)
+
+
+def _stage(stored: StoredWirings, stage: int) -> tuple[list[list[int]], Ints]:
+    """([edges, entered, left, returned, remaining] of each epoch but the first, ages of the last wiring)"""
+    wirings = [epoch[stage] for epoch in stored.ids]
+    since = np.full(stored.layout.stages[stage].num_candidates, -1, dtype=np.int64)
+    since[wirings[0]] = stored.epochs[0]
+    seen = since >= 0
+    rows = []
+    for epoch, (before, now) in zip(stored.epochs[1:], pairwise(wirings), strict=True):
+        entered = now[since[now] < 0]
+        left = np.setdiff1d(before, now, assume_unique=True)
+        remaining = np.intersect1d(wirings[0], now, assume_unique=True)
+        rows.append([len(now), len(entered), len(left), int(seen[entered].sum()), len(remaining)])
+        since[left], since[entered], seen[entered] = -1, epoch, True
+    return rows, stored.epochs[-1] - since[wirings[-1]]
+
+
+def remaining_by_chance(stored: StoredWirings) -> list[Spread]:
+    """For every stored epoch but the first: `remaining` if its wiring were drawn anew at random."""
+    stages = stored.layout.stages
+    return [
+        common_by_chance(
+            (len(stored.ids[0][stage.index]), len(now[stage.index]), stage.num_candidates) for stage in stages
+        )
+        for now in stored.ids[1:]
+    ]
+
+
+def turnover_numbers(stored: StoredWirings) -> tuple[Numbers, dict[Key, Spread]]:
+    """(per epoch, which is the bin; what chance gives for some of them)"""
+    found = turnover_of(stored)
+    numbers: Numbers = {}
+    chances: dict[Key, Spread] = {}
+    for row, chance in enumerate(remaining_by_chance(stored)):
+        place, edges = Place(bin=int(found.epochs[row])), max(int(found.edges[row]), 1)
+        for name in ("entered", "left", "returned", "remaining"):
+            numbers[place, name] = int(getattr(found, name)[row])
+        for name in ("entered", "remaining"):
+            numbers[place, f"{name}_share"] = int(getattr(found, name)[row]) / edges
+        chances[place, "remaining"] = chance
+        chances[place, "remaining_share"] = Spread(chance.mean / edges, (chance.sd or 0.0) / edges)
+    return numbers, chances
+
+
+def age_numbers(stored: StoredWirings) -> Numbers:
+    """Edges of the last wiring by age; the bin is the age in epochs."""
+    ages = turnover_of(stored).ages
+    numbers: Numbers = {}
+    for age, edges in zip(*np.unique(ages, return_counts=True), strict=True):
+        numbers[Place(bin=int(age)), "edges"] = int(edges)
+        numbers[Place(bin=int(age)), "share"] = int(edges) / len(ages)
+    if len(ages):
+        numbers[WHOLE, "mean_age"] = float(ages.mean())
+    return numbers
+
+
+TURNOVER = Measure(
+    "turnover",
+    "Turnover: edges at the end of an epoch against the stored epoch before",
+    {
+        "entered": "edges",
+        "entered_share": "share",
+        "left": "edges",
+        "returned": "edges",
+        "remaining": "edges",
+        "remaining_share": "share",
+    },
+    bin="epoch",
+)
+
+AGES = Measure(
+    "ages",
+    "Ages: edges of the last stored wiring, by the epochs that they have been in it without a break",
+    {"edges": "edges", "share": "share", "mean_age": "epochs"},
+    bin="age",
+)

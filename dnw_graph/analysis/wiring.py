@@ -1,0 +1,100 @@
+"""The record that all measures read: a wiring as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from dnw_graph.graph.layout import Ints, Layout
+from dnw_graph.graph.status import Flags, node_status
+from dnw_graph.interchange.check import check_graph
+from dnw_graph.interchange.graph import Graph
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Nodes and edges of a network's body; the wired classifier of a Small network is not part of it.
+
+    layout  levels, stages and candidate edges
+    source, target, id, stage  int64 [E], sorted by stage and id: the ends of each edge, its position in the
+            stage's parameter, its stage
+    weight  float64 [E]; None in a random graph, which has no weights
+    read    bool [size of the last level]: which of its nodes the classifier reads
+    """
+
+    layout: Layout
+    source: Ints
+    target: Ints
+    id: Ints
+    stage: Ints
+    weight: npt.NDArray[np.float64] | None
+    read: Flags
+
+    @property
+    def num_nodes(self) -> int:
+        return self.layout.num_nodes
+
+    @property
+    def num_edges(self) -> int:
+        return len(self.id)
+
+    @cached_property
+    def level(self) -> Ints:
+        """Level of each node, int64 [N]."""
+        return self.layout.per_node([level.index for level in self.layout.levels])
+
+    @cached_property
+    def status(self) -> Ints:
+        """0 dead, 1 constant, 2 live, as the edges say; int64 [N]."""
+        return node_status(self.layout, self.source, self.target, self.read)
+
+    @cached_property
+    def budgets(self) -> tuple[int, ...]:
+        """Number of edges of each stage."""
+        return tuple(np.bincount(self.stage, minlength=len(self.layout.stages)).tolist())
+
+    def ids_of(self, stage: int) -> Ints:
+        """Candidate ids of one stage's edges, ascending, int64 [k]."""
+        return self.id[self.stage == stage]
+
+
+def wiring_from_ids(layout: Layout, ids: Sequence[Ints], read: Flags | None = None) -> Wiring:
+    """A wiring without weights, of the candidate ids of each stage [k] int64.
+
+    read  see `Wiring`; None: all
+    """
+    ordered = [np.sort(np.asarray(each, dtype=np.int64)) for each in ids]
+    ends = [stage.ends(each) for stage, each in zip(layout.stages, ordered, strict=True)]
+    return Wiring(
+        layout,
+        source=np.concatenate([source for source, _ in ends]),
+        target=np.concatenate([target for _, target in ends]),
+        id=np.concatenate(ordered),
+        stage=np.repeat(np.arange(len(ordered)), [len(each) for each in ordered]),
+        weight=None,
+        read=np.ones(layout.levels[-1].size, dtype=bool) if read is None else read,
+    )
+
+
+def wiring_from_graph(graph: Graph, where: str = "graph") -> Wiring:
+    """The wiring of a graph that was loaded from a file or taken from a network.
+
+    Which nodes the classifier reads follows from their status: in the last level, those that are not dead.
+    Raises InputError, naming `where`, if the graph is no wiring.
+    """
+    layout = check_graph(graph, where)
+    edges, stage = graph.edges, graph.edge_stage.astype(np.int64)
+    order = np.lexsort((edges["id"], stage))
+    return Wiring(
+        layout,
+        source=edges["source"][order],
+        target=edges["target"][order],
+        id=edges["id"][order],
+        stage=stage[order],
+        weight=edges["weight"][order].astype(np.float64),
+        read=graph.nodes["status"][layout.levels[-1].first :] != "dead",
+    )
