@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from dnw_graph.training.schema import Config, Section
+from dnw_graph.training.yaml_text import spell
 
 Location = tuple[Any, ...]
 
@@ -29,12 +30,12 @@ def sentence(error: ValidationError, where: str, overrides: Mapping[Location, st
     """The most telling mistake of `error`.
 
     where      the file, or another name of the source
-    overrides  (section, key) → description of the override that set it
+    overrides  (section, key) → description of the override that set it; (section,) where it made the section
     """
-    first = min(error.errors(include_url=False), key=lambda each: _ORDER.get(each["type"], 1))
+    first = _first(error)
     location: Location = tuple(first["loc"])
     if first["type"] == "value_error":
-        changed = [text for keys, text in overrides.items() if location in ((), keys[:1])]
+        changed = [text for keys, text in overrides.items() if len(keys) == 2]
         source = f"{where} with {', '.join(changed)}" if changed else where
         return f"{source}: {first['ctx']['error']}."
     source = overrides.get(location[:2], where)
@@ -44,6 +45,22 @@ def sentence(error: ValidationError, where: str, overrides: Mapping[Location, st
     if first["type"] == "missing":
         return f"{source}: {key} is missing; add it, {_expected(location)}."
     return f"{source}: {key} {show(first['input'])} is not valid; expected {_expected(location)}."
+
+
+def combination(error: ValidationError) -> str | None:
+    """What is wrong between values that are each right; None where a single key or value is wrong."""
+    first = _first(error)
+    return str(first["ctx"]["error"]) if first["type"] == "value_error" else None
+
+
+def wrong_combinations(error: ValidationError) -> set[str]:
+    """All that is wrong between values, as far as it could be looked at."""
+    found = error.errors(include_url=False)
+    return {str(each["ctx"]["error"]) for each in found if each["type"] == "value_error"}
+
+
+def _first(error: ValidationError) -> Any:
+    return min(error.errors(include_url=False), key=lambda each: _ORDER.get(each["type"], 1))
 
 
 def field_at(location: Location) -> FieldInfo | None:
@@ -56,11 +73,7 @@ def field_at(location: Location) -> FieldInfo | None:
 
 def show(value: Any) -> str:
     """A value as in YAML, on one line and not too long."""
-    words = {None: "null", True: "true", False: "false"}
-    if isinstance(value, str):
-        text = f'"{value}"'
-    else:
-        text = words[value] if value is None or isinstance(value, bool) else str(value)
+    text = f'"{value}"' if isinstance(value, str) else spell(value)
     text = " ".join(text.split())
     return text if len(text) <= 60 else f"{text[:57]}..."
 

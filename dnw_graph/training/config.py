@@ -7,13 +7,15 @@ dotted key, its value, what was expected, and the fix.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain, combinations
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from dnw_graph.errors import InputError
-from dnw_graph.training.complaint import field_at, sentence, show
+from dnw_graph.training.complaint import combination, field_at, sentence, show, wrong_combinations
 from dnw_graph.training.schema import (
     Checkpoint,
     Config,
@@ -44,13 +46,21 @@ __all__ = [
 ]
 
 
-def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
+Origins = dict[tuple[str, ...], str]
+
+# More overrides than this are hardly wrong together only, and there are too many sets of them to try.
+MOST_TO_BLAME = 3
+
+
+def load_config(path: str | PathLike[str], overrides: Iterable[str] = ()) -> Config:
     """Read a configuration file and apply overrides, left to right.
 
     path       YAML file with the sections model, data, optimizer, schedule, training, checkpoint, logging
     overrides  "section.key=value", the value in YAML; null takes the key away, so that its default holds
     Raises InputError for a missing or unreadable file, an unknown key, a wrong value or combination.
     """
+    if not isinstance(path, (str, PathLike)):
+        raise InputError(f"load_config reads a file and was given a {type(path).__name__}; give its path")
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -71,16 +81,24 @@ def config_from_dict(values: Any, overrides: Iterable[str] = (), *, where: str =
         raise InputError(
             f"{where}: expected the sections {', '.join(Config.model_fields)}; found {show(values)}."
         )
-    tree = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
-    origins: dict[tuple[str, ...], str] = {}
-    for override in overrides:
-        keys, value = _split(override)
-        _assign(tree, keys, value, override)
-        origins[keys] = f'override "{override}"'
+    changes = override_list(overrides)
+    tree, origins = _assemble(values, changes)
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
+        if (told := combination(error)) is not None:
+            origins = _to_blame(told, values, changes)
         raise InputError(sentence(error, where, origins)) from None
+
+
+def override_list(overrides: Iterable[str]) -> list[str]:
+    """The overrides as a list. Raises InputError for a lone string, whose letters they would be."""
+    if isinstance(overrides, str):
+        raise InputError(f'overrides "{overrides}" are one string; give a list, ["{overrides}"]')
+    listed = list(overrides)
+    if wrong := [each for each in listed if not isinstance(each, str)]:
+        raise InputError(f'override {wrong[0]!r} is no string; give "section.key=value"')
+    return listed
 
 
 def to_yaml(cfg: Config) -> str:
@@ -91,6 +109,33 @@ def to_yaml(cfg: Config) -> str:
 def dump_config(cfg: Config, path: str | Path) -> None:
     """Write `to_yaml(cfg)` to a file that `load_config` reads back as an equal Config."""
     Path(path).write_text(to_yaml(cfg), encoding="utf-8")
+
+
+def _assemble(values: Mapping[str, Any], overrides: Iterable[str]) -> tuple[dict[str, Any], Origins]:
+    """(all values, what set which): (section, key) → the last override of it, (section,) → what made it."""
+    tree = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+    origins: Origins = {}
+    for override in overrides:
+        keys, value = _split(override)
+        if keys[0] not in tree:
+            origins[keys[:1]] = f'override "{override}"'
+        _assign(tree, keys, value, override)
+        origins[keys] = f'override "{override}"'
+    return tree, origins
+
+
+def _to_blame(told: str, values: Mapping[str, Any], overrides: list[str]) -> Origins:
+    """The fewest overrides that make a combination wrong; none where the file alone is."""
+    last = {_split(override)[0]: override for override in overrides}
+    sizes = range(min(len(last), MOST_TO_BLAME) + 1)
+    for few in chain.from_iterable(combinations(last.values(), size) for size in sizes):
+        tree, origins = _assemble(values, few)
+        try:
+            Config.model_validate(tree)
+        except ValidationError as error:
+            if told in wrong_combinations(error):
+                return origins
+    return _assemble(values, overrides)[1]
 
 
 def _split(override: str) -> tuple[tuple[str, ...], Any]:

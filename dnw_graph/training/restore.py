@@ -13,6 +13,7 @@ from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.registry import build_model
 from dnw_graph.training import random_state
 from dnw_graph.training.checkpoint import read_state, read_tensors
+from dnw_graph.training.config import override_list
 from dnw_graph.training.learner import Learner
 from dnw_graph.training.plugins import plugin_hint
 from dnw_graph.training.run_directory import config_of, locate_checkpoint
@@ -40,7 +41,7 @@ def load_run(
     `metadata` of a wired network names the classes and the preprocessing of the run's images.
     A rule from a plugin must have been loaded before. Raises InputError for what is missing or damaged.
     """
-    overrides = list(overrides)
+    overrides = override_list(overrides)
     refuse_other_networks(overrides)
     directory = locate_checkpoint(path, checkpoint)
     state = read_state(directory)

@@ -17,6 +17,7 @@ from dnw_graph.training.checkpoint import find_checkpoint, read_state
 from dnw_graph.training.config import config_from_dict, dump_config
 from dnw_graph.training.plugins import plugin_hint, same_plugins
 from dnw_graph.training.schema import Config
+from dnw_graph.training.yaml_text import spell
 
 WIRING_VERSION = 1
 _OWN = {"config.yaml", "metrics.jsonl", "tensorboard", "checkpoints", "wiring"}
@@ -113,8 +114,8 @@ class RunDirectory:
             if key.split(".")[0] in _FREE or key in _FREE_KEYS or before.get(key) == now.get(key):
                 continue
             raise InputError(
-                f"{self.path}: {key} was {before.get(key)} in this run and is {now.get(key)} now; set it "
-                "back, or start another run with another --run-dir."
+                f"{self.path}: {key} was {spell(before.get(key))} in this run and is {spell(now.get(key))} "
+                "now; set it back, or start another run with another --run-dir."
             )
         if not same_plugins(state["plugins"], plugins):
             raise InputError(f"{self.path}: {plugin_hint(state['plugins'])}.")

@@ -16,6 +16,8 @@ from pydantic import (
     model_validator,
 )
 
+from dnw_graph.training.yaml_text import spell
+
 WIRED_NETWORKS = ("tiny_static", "mobilenet_v1")
 ONE_STAGE_NETWORKS = ("tiny_static",)
 BUDGETS = ("width", "edges", "density")
@@ -47,8 +49,7 @@ class Section(BaseModel):
         for key, reason in self.meaningless().items():
             value = getattr(self, key)
             if key in self.model_fields_set and value is not None and value != []:
-                shown = str(value).lower() if isinstance(value, bool) else value
-                raise ValueError(f"{type(self).__name__.lower()}.{key} {shown} {reason}")
+                raise ValueError(f"{type(self).__name__.lower()}.{key} {spell(value)} {reason}")
         return self
 
     @model_serializer(mode="wrap")

@@ -78,6 +78,14 @@ def parse_yaml(text: str, where: str) -> Any:
         raise InputError(f"{where}: nested too deeply; a configuration has two levels.") from error
 
 
+def spell(value: Any) -> str:
+    """A value as it would be written in YAML, on one line: `null`, `true`, `[80, 120]`."""
+    words = {None: "null", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    return f"[{', '.join(map(spell, value))}]" if isinstance(value, (list, tuple)) else str(value)
+
+
 def write_yaml(value: Any) -> str:
     """`value` (dicts, lists, strings, numbers) as YAML text that `parse_yaml` reads back unchanged."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None)

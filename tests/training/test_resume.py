@@ -141,6 +141,10 @@ def test_another_configuration_is_refused_by_the_key_that_differs(tmp_path, reci
     train(recipe("training.epochs=1"), tmp_path / "run")
     with pytest.raises(InputError, match=r"optimizer\.lr was 0\.1 in this run and is 0\.2 now"):
         train(recipe("training.epochs=1", "optimizer.lr=0.2"), tmp_path / "run", resume="auto")
+    with pytest.raises(InputError, match=r"data\.augment was true in this run and is false now"):
+        train(recipe("training.epochs=1", "data.augment=false"), tmp_path / "run", resume="auto")
+    with pytest.raises(InputError, match=r"training\.ema_decay was null in this run and is 0\.9 now"):
+        train(recipe("training.epochs=1", "training.ema_decay=0.9"), tmp_path / "run", resume="auto")
 
 
 def test_going_on_from_an_earlier_checkpoint_makes_it_the_last(tmp_path, recipe, records, monkeypatch):
