@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # One stamp per interpreter, so that another PYTHON never meets an environment that it did not make.
 STAMP := $(VENV)/installed-with-$(subst /,-,$(PYTHON))
+# The C kernels, built anew when their source changes.
+KERNELS := $(VENV)/kernels-built
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all lint format clean
@@ -14,9 +16,9 @@ STAMP := $(VENV)/installed-with-$(subst /,-,$(PYTHON))
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## Make the environment in .venv (every other target does so when needed).
+setup: $(KERNELS) ## Make the environment in .venv (every other target does so when needed).
 
-demo: $(STAMP) ## Train on scikit-learn's digits, evaluate, and say where the results are.
+demo: $(KERNELS) ## Train on scikit-learn's digits, evaluate, and say where the results are.
 	$(BIN)/dnw-graph demo
 
 test: lint ## Check style and types, then run the tests.
@@ -25,7 +27,7 @@ test: lint ## Check style and types, then run the tests.
 test-all: lint ## The same with the slow tests.
 	$(BIN)/python -m pytest -m ''
 
-lint: $(STAMP) ## Check style, format and types.
+lint: $(KERNELS) ## Check style, format and types.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -35,7 +37,7 @@ format: $(STAMP) ## Rewrite the sources in the project's format.
 	$(BIN)/ruff format
 
 clean: ## Remove the environment, caches and build products; runs/ and data/ stay.
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info dnw_graph/native/*.so .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find dnw_graph tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(STAMP): pyproject.toml $(wildcard constraints/*)
@@ -43,4 +45,7 @@ $(STAMP): pyproject.toml $(wildcard constraints/*)
 	&& echo "Making $(VENV) with the versions of $$pins." \
 	&& $(PYTHON) -m venv --clear $(VENV) \
 	&& $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) -c "$$pins" -e '.[dev]' \
-	&& touch $@
+	&& touch $@ $(KERNELS)
+
+$(KERNELS): $(STAMP) setup.py $(wildcard dnw_graph/native/source/*)
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e . && touch $@

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from dnw_graph.errors import InputError
 from dnw_graph.inference.body import CompiledStage, stage_bases
 from dnw_graph.inference.constants import ConstantMaps
+from dnw_graph.inference.engine import Engine, Plan
 from dnw_graph.inference.head import compile_head
 from dnw_graph.inference.layers import Choice
 from dnw_graph.inference.liveness import liveness
+from dnw_graph.inference.plan_layers import plan_of
 from dnw_graph.inference.stem import compile_stem
-from dnw_graph.message_passing import find_backend
-from dnw_graph.message_passing.executed import Executed, recording
+from dnw_graph.message_passing import usable_backend
+from dnw_graph.message_passing.executed import Executed, record, recording
 from dnw_graph.models.network import WiredNetwork, check_batch
 
 
@@ -28,13 +30,15 @@ def compile(model: nn.Module, backend: str = "auto") -> CompiledNetwork:
     into constant maps, made for the input size seen; batch norms are one scale and shift.
     The model may change afterwards; the compiled network keeps what it was made from.
 
-    backend  message passing by `dgl`, `csr` or `dense`; auto: csr or dense, by density
+    backend  message passing by `dgl`, `csr` or `dense`; `native`: the whole network in one call of C;
+             auto: csr or dense, by density
     Raises InputError if the model is not wired or the backend cannot be used.
     """
     if not isinstance(model, WiredNetwork):
         raise InputError(f"{type(model).__name__} has no wiring to compile; give a wired network")
     if backend != "auto":
-        find_backend(backend)
+        weight = model.body_stages()[0].weight
+        usable_backend(backend, weight.device, weight.dtype)
     return CompiledNetwork(model, backend)
 
 
@@ -68,6 +72,7 @@ class CompiledNetwork(nn.Module):
         self._alive = alive
         self._layout = model.layout
         self._constants: dict[tuple[object, ...], _Constants] = {}
+        self._engine = Engine(self._plan)
         self.to(model.body_stages()[0].weight.device)
         self.eval()
         self._constants_for(model.stem_side, model.stem_side)
@@ -80,6 +85,8 @@ class CompiledNetwork(nn.Module):
     def run(self, images: Tensor) -> tuple[Tensor, Executed]:
         """Logits, and the multiply-accumulates that the launches were asked for; `.macs` is per image."""
         check_batch(images)
+        if self._runs_natively():
+            return self._run_native(images)
         with recording(images.shape[0]) as executed:
             z = self.stem(images)
         constants = self._constants_for(*z.shape[2:])
@@ -90,6 +97,32 @@ class CompiledNetwork(nn.Module):
             logits = self.head(z, constants.logits)
         _last_executed(self)[0] = executed.macs
         return logits, executed
+
+    def _runs_natively(self) -> bool:
+        # The C kernels know float32 only: where autocast asks for less, `auto` leaves the choice to torch.
+        wants_less = self._choice.asked == "auto" and torch.is_autocast_enabled("cpu")
+        return self.backend == "native" and not wants_less
+
+    def _run_native(self, images: Tensor) -> tuple[Tensor, Executed]:
+        """The same in one call of C."""
+        channels = self.stem.image_channels
+        if images.dtype != torch.float32 or images.device.type != "cpu" or images.shape[1] != channels:
+            raise InputError(
+                f"images are {images.dtype} {list(images.shape)} on {images.device}; backend native wants "
+                f"float32 [B, {channels}, H, W] on the cpu"
+            )
+        # A plan that is made on the way evaluates constant nodes, which is no work of this call.
+        logits, macs = self._engine.run(images)
+        with recording(images.shape[0]) as executed:
+            record(macs)
+        _last_executed(self)[0] = executed.macs
+        return logits, executed
+
+    def _plan(self, image: tuple[int, int, int]) -> Plan:
+        constants = self._constants_for(*self.stem.sides(*image[1:]))  # type: ignore[operator]
+        stages = [stage for stage in self.stages if isinstance(stage, CompiledStage)]
+        tables = plan_of(image, self.stem, stages, constants.bases, self.head, constants.logits)
+        return Plan(tables, constants.logits.numel())
 
     @property
     def backend(self) -> str:

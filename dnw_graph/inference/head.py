@@ -27,14 +27,14 @@ class CompiledHead(nn.Module):
 def compile_head(head: nn.Module, live: Tensor, constant: Tensor, choice: Choice) -> CompiledHead:
     """The head over the channels `live`, with `constant` ones to be folded; each ascending int64."""
     if isinstance(head, LinearHead):
-        return _Pooled(head.norm, head.linear, live, constant)
+        return PooledHead(head.norm, head.linear, live, constant)
     if isinstance(head, WiredClassifier):
-        return _Wired(head, live, constant, choice)
+        return WiredHead(head, live, constant, choice)
     assert isinstance(head, TinyHead)
-    return _Tiny(head.linear, live, constant)
+    return WindowHead(head.linear, live, constant)
 
 
-class _Classifying(CompiledHead):
+class ClassifyingHead(CompiledHead):
     """What heads with a dense classifier share."""
 
     bias: Tensor
@@ -48,7 +48,7 @@ class _Classifying(CompiledHead):
         self.register_buffer("constant_weight", weight[:, constant].clone())
 
 
-class _Pooled(_Classifying):
+class PooledHead(ClassifyingHead):
     def __init__(self, norm: nn.BatchNorm2d, linear: nn.Linear, live: Tensor, constant: Tensor) -> None:
         super().__init__(linear, live, constant)
         scale, shift = folded(norm)
@@ -62,7 +62,7 @@ class _Pooled(_Classifying):
         return self.bias + self.constant_weight @ pooled
 
 
-class _Tiny(_Classifying):
+class WindowHead(ClassifyingHead):
     def forward(self, z: Tensor, constant: Tensor) -> Tensor:
         return self.linear(readout_window(z).mean(dim=(2, 3)).t(), constant)
 
@@ -70,7 +70,7 @@ class _Tiny(_Classifying):
         return self.bias + self.constant_weight @ readout_window(maps.unsqueeze(1)).mean(dim=(1, 2, 3))
 
 
-class _Wired(CompiledHead):
+class WiredHead(CompiledHead):
     def __init__(self, head: WiredClassifier, live: Tensor, constant: Tensor, choice: Choice) -> None:
         super().__init__()
         scale, shift = folded(head.norm)

@@ -135,10 +135,18 @@ class Convolution(nn.Module):
         self.register_buffer("weight", weight.clone())
         self.register_buffer("bias", None if bias is None else bias.clone())
 
+    @property
+    def image_channels(self) -> int:
+        """Channels of what it reads."""
+        return self.weight.shape[1] * self.groups
+
+    def sides(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of its maps, for images of that size."""
+        return -(-height // self.stride[0]), -(-width // self.stride[1])
+
     def forward(self, x: Tensor) -> Tensor:
         if not self.weight.shape[0]:
-            height, width = (-(-side // step) for side, step in zip(x.shape[2:], self.stride, strict=True))
-            return x.new_zeros(x.shape[0], 0, height, width)
+            return x.new_zeros(x.shape[0], 0, *self.sides(*x.shape[2:]))
         y = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, groups=self.groups)
         record(y.numel() * self.weight[0].numel())
         return y

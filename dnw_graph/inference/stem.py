@@ -26,6 +26,15 @@ class CompiledTinyStem(nn.Module):
         self.depthwise = Convolution(stem.depthwise)
         self.pointwise = Convolution(stem.pointwise, stem.norm, keep)
 
+    @property
+    def image_channels(self) -> int:
+        """Channels of the images that it reads."""
+        return self.conv.image_channels
+
+    def sides(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of its maps, for images of that size."""
+        return TinyStem.side(height), TinyStem.side(width)
+
     def forward(self, images: Tensor) -> Tensor:
         if not self.pointwise.weight.shape[0]:
             return images.new_zeros(images.shape[0], 0, *map(TinyStem.side, images.shape[2:]))

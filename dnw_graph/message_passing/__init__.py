@@ -1,6 +1,6 @@
 """Message passing: one operator, one file per backend."""
 
-from dnw_graph.message_passing import csr, dense, dgl
+from dnw_graph.message_passing import csr, dense, dgl, native
 from dnw_graph.message_passing.backend import (
     Backend,
     backends,
@@ -24,6 +24,7 @@ __all__ = [
     "dgl",
     "find_backend",
     "message_passing",
+    "native",
     "recording",
     "register_backend",
     "usable_backend",

@@ -99,15 +99,20 @@ def usable_backend(name: str, device: torch.device, dtype: torch.dtype) -> Backe
     return backend
 
 
-# Density from which on a dense product was measured faster than torch's CSR on a CPU
-# (benchmarks/message_passing.py).
-_DENSE_FROM = {"cpu": 1 / 8, "cuda": 1 / 20}
+# Density from which on a dense product was measured faster than the sparse one
+# (benchmarks/message_passing.py): our own kernels, and torch's CSR.
+_DENSE_FROM = {"native": 1 / 4, "csr": 1 / 8}
+_DENSE_FROM_ON_CUDA = 1 / 20
 
 
 def choose_backend(device: torch.device, dtype: torch.dtype, num_edges: int, candidates: int) -> str:
-    """What `auto` means for a stage: `csr` for a sparse wiring, `dense` for a fuller one or another dtype."""
-    sparse = num_edges < _DENSE_FROM.get(device.type, 0.0) * candidates
-    return "csr" if sparse and _BACKENDS["csr"].refusal(device, dtype) is None else "dense"
+    """What `auto` means for a stage: `native` or else `csr` for a sparse wiring, `dense` for a fuller one."""
+    for name, from_density in _DENSE_FROM.items():
+        backend = _BACKENDS[name]
+        limit = from_density if device.type == "cpu" else _DENSE_FROM_ON_CUDA
+        if backend.available() and backend.refusal(device, dtype) is None and num_edges < limit * candidates:
+            return name
+    return "dense"
 
 
 Prepared = TypeVar("Prepared")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dnw_graph.message_passing.backend import Backend, prepared, register_backend
-from dnw_graph.message_passing.edge_index import rows_of
+from dnw_graph.message_passing.edge_index import by_source
 
 _HAS_MKL = torch.backends.mkl.is_available()
 _NO_MKL = "this torch has no MKL for sparse products on the CPU; install an x86-64 build of torch"
@@ -36,10 +36,10 @@ class Csr(Backend):
     def transposed(
         self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int
     ) -> Tensor:
-        order, by_source, target = prepared(
-            pointer, source, f"by source {num_sources}", lambda: _by_source(pointer, source, num_sources)
+        order, reverse, target = prepared(
+            pointer, source, f"by source {num_sources}", lambda: by_source(pointer, source, num_sources)
         )
-        return _product(_csr(by_source, target, value[order], g.shape[0]), g)
+        return _product(_csr(reverse, target, value[order], g.shape[0]), g)
 
     def edge_gradient(self, g: Tensor, h: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
         pattern = _csr(pointer, source, g.new_zeros(source.numel()), h.shape[0])
@@ -69,10 +69,3 @@ def _csr(pointer: Tensor, column: Tensor, value: Tensor, num_columns: int) -> Te
         return torch.sparse_csr_tensor(
             pointer, column, value, size=(pointer.numel() - 1, num_columns), check_invariants=False
         )
-
-
-def _by_source(pointer: Tensor, source: Tensor, num_sources: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The same edges compressed by source: their order [e], pointer [S + 1], target of each [e]."""
-    order = torch.argsort(source, stable=True)
-    bounds = torch.arange(num_sources + 1, device=source.device)
-    return order, torch.searchsorted(source[order], bounds), rows_of(pointer, source.numel())[order]

@@ -43,3 +43,10 @@ def rows_of(pointer: Tensor, num_edges: int) -> Tensor:
     """Target row of every edge [e] int64, from a CSR pointer [T + 1]."""
     rows = torch.arange(pointer.numel() - 1, device=pointer.device)
     return torch.repeat_interleave(rows, pointer.diff(), output_size=num_edges)
+
+
+def by_source(pointer: Tensor, source: Tensor, num_sources: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The same edges compressed by source: their order [e], pointer [S + 1], target of each [e]."""
+    order = torch.argsort(source, stable=True)
+    bounds = torch.arange(num_sources + 1, device=source.device)
+    return order, torch.searchsorted(source[order], bounds), rows_of(pointer, source.numel())[order]

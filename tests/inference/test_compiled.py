@@ -126,7 +126,7 @@ def test_mixed_precision_is_that_of_the_network(build, dtype, networks):
 
 
 def test_auto_is_one_of_the_backends(networks):
-    assert dg.compile(networks.mobilenet(density=0.01)).backend == "csr"
+    assert dg.compile(networks.mobilenet(density=0.01)).backend == "native"
     assert dg.compile(networks.mobilenet(density=0.9)).backend == "dense"
 
 

@@ -20,12 +20,13 @@ from dnw_graph.message_passing import (
     usable_backend,
 )
 from dnw_graph.models.tiny_static import tiny_static
+from dnw_graph.native import library
 
 CPU = torch.device("cpu")
 
 
-def test_three_backends_are_usable_here():
-    assert {each.name for each in backends()} == {"dense", "csr", "dgl"}
+def test_four_backends_are_usable_here():
+    assert {each.name for each in backends()} == {"dense", "csr", "dgl", "native"}
     for each in backends():
         assert each.reason() is None
         assert each.available()
@@ -66,21 +67,28 @@ def test_dense_takes_short_floats(block):
 @pytest.mark.parametrize(
     ("dtype", "edges", "name"),
     [
-        (torch.float32, 100, "csr"),
+        (torch.float32, 100, "native"),
         (torch.float64, 100, "csr"),
         (torch.bfloat16, 100, "dense"),
         (torch.float32, 999, "dense"),
     ],
 )
-def test_auto_is_csr_where_the_wiring_is_sparse_and_the_numbers_are_long(dtype, edges, name):
+def test_auto_is_sparse_where_the_wiring_is_and_the_numbers_are_long(dtype, edges, name):
     assert choose_backend(CPU, dtype, edges, 1000) == name
+
+
+def test_auto_is_csr_where_there_are_no_kernels(monkeypatch):
+    monkeypatch.setattr(library, "reason", lambda: "no compiler")
+    assert choose_backend(CPU, torch.float32, 100, 1000) == "csr"
+    with pytest.raises(InputError, match="backend 'native' cannot be used here: no compiler"):
+        find_backend("native")
 
 
 def test_auto_is_dense_where_torch_has_no_sparse_products(monkeypatch):
     from dnw_graph.message_passing import csr
 
     monkeypatch.setattr(csr, "_HAS_MKL", False)
-    assert choose_backend(CPU, torch.float32, 1, 1000) == "dense"
+    assert choose_backend(CPU, torch.float64, 1, 1000) == "dense"
     with pytest.raises(InputError, match="this torch has no MKL"):
         usable_backend("csr", CPU, torch.float32)
 
@@ -117,8 +125,8 @@ def test_structures_are_derived_once_per_wiring(block, monkeypatch):
     from dnw_graph.message_passing import csr
 
     built = []
-    original = csr._by_source
-    monkeypatch.setattr(csr, "_by_source", lambda *args: built.append(1) or original(*args))
+    original = csr.by_source
+    monkeypatch.setattr(csr, "by_source", lambda *args: built.append(1) or original(*args))
     operands = block()
     for _ in range(2):
         operands.send("csr").sum().backward()

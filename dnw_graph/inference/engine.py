@@ -1,0 +1,88 @@
+"""The whole network in one call of C: plans by size of image, and the memory they run in."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from dnw_graph.native import library
+from dnw_graph.native.tables import Tables
+
+
+class Plan:
+    """A plan in C, for images of one size; it may be run by several threads of Python at once."""
+
+    def __init__(self, tables: Tables, classes: int) -> None:
+        self.classes = classes
+        self._library = library.load()
+        self._plan = self._library.dnw_plan_new(
+            tables.tables.ctypes.data,
+            tables.constants.ctypes.data,
+            tables.constants.size,
+            tables.numbers.ctypes.data,
+            tables.numbers.size,
+            tables.edges.ctypes.data,
+            tables.edges.size,
+            library.instructions().encode(),
+        )
+        if not self._plan:
+            raise MemoryError(f"no memory for a network of {tables.constants.nbytes} bytes")
+        self._spaces: list[tuple[int, int]] = []
+        self._lock = threading.Lock()
+        weakref.finalize(self, _free, self._library, self._plan, self._spaces)
+
+    def run(self, images: Tensor) -> tuple[Tensor, int]:
+        """images [B, C, H, W] float32, contiguous, of the plan's size → logits, MACs of the whole batch."""
+        logits = images.new_empty(images.shape[0], self.classes)
+        if not images.shape[0]:
+            return logits, 0
+        threads = torch.get_num_threads()
+        space = self._space(threads)
+        try:
+            macs = self._library.dnw_plan_run(
+                self._plan, space, images.data_ptr(), images.shape[0], logits.data_ptr(), threads
+            )
+        finally:
+            with self._lock:
+                self._spaces.append((threads, space))
+        if macs < 0:
+            raise MemoryError(f"no memory for a batch of {images.shape[0]} images; give smaller batches")
+        return logits, macs
+
+    def _space(self, threads: int) -> int:
+        """A workspace that no other call is using, made if there is none."""
+        with self._lock:
+            for entry in self._spaces:
+                if entry[0] == threads:
+                    self._spaces.remove(entry)
+                    return entry[1]
+        space = self._library.dnw_workspace_new(self._plan, threads)
+        if not space:
+            raise MemoryError("no memory for the maps of the network; give smaller images")
+        return int(space)
+
+
+def _free(native: object, plan: int, spaces: list[tuple[int, int]]) -> None:
+    for _, space in spaces:
+        native.dnw_workspace_free(space)  # type: ignore[attr-defined]
+    native.dnw_plan_free(plan)  # type: ignore[attr-defined]
+
+
+class Engine:
+    """Plans by size of image, each made when the first image of its size comes."""
+
+    def __init__(self, make: Callable[[tuple[int, int, int]], Plan]) -> None:
+        self._make = make
+        self._plans: dict[tuple[int, int, int], Plan] = {}
+
+    def run(self, images: Tensor) -> tuple[Tensor, int]:
+        """images [B, C, H, W] float32 on the CPU → logits [B, classes], MACs of the whole batch."""
+        _, channels, height, width = images.shape
+        size = (channels, height, width)
+        if size not in self._plans:
+            self._plans[size] = self._make(size)
+        return self._plans[size].run(images.contiguous())

@@ -1,0 +1,180 @@
+"""A plan under construction: operations in order, the groups they run in, and where their maps lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dnw_graph.native import library
+from dnw_graph.native.tables import (
+    ABSENT,
+    BY_CHANNELS,
+    BY_ROWS,
+    LINE,
+    NODE,
+    POOL,
+    ROW,
+    STEM,
+    Buffer,
+    Constants,
+    Group,
+    Header,
+    Operation,
+    Tables,
+    joined_tables,
+    map_stride,
+    padded,
+)
+
+# Maps of fewer rows than this are shared out by channels instead of rows.
+_ROWS_WORTH_SHARING = 8
+
+
+@dataclass
+class Maps:
+    """`count` maps that have no place yet, and the groups that write or read them."""
+
+    count: int
+    height: int
+    width: int
+    per_thread: bool = False
+    first_group: int = -1
+    last_group: int = -1
+
+    @property
+    def pitch(self) -> int:
+        """Floats from one row to the next."""
+        return padded(self.width, ROW)
+
+    @property
+    def stride(self) -> int:
+        """Floats from one map to the next."""
+        return map_stride(self.height, self.pitch)
+
+
+@dataclass
+class Builder:
+    """Collects operations in the order in which they run, for images [channels, height, width]."""
+
+    image: tuple[int, int, int]
+    constants: Constants = field(default_factory=Constants)
+    maps: list[Maps] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
+    _fusing: int | None = None
+
+    def new_maps(self, count: int, height: int, width: int) -> int:
+        """Number of a new buffer."""
+        self.maps.append(Maps(count, height, width))
+        return len(self.maps) - 1
+
+    def add(self, operation: Operation) -> None:
+        """Append to the open fused group, or in a group of its own; nothing if it has no channel."""
+        if not operation.channels:
+            return
+        if self._fusing is None or self._fusing == len(self.groups):
+            self.groups.append(Group(len(self.operations), 0, self._split(operation)))
+        self.groups[-1].count += 1
+        self.operations.append(operation)
+        for number in _buffers(operation):
+            maps = self.maps[number]
+            maps.first_group = len(self.groups) - 1 if maps.first_group < 0 else maps.first_group
+            maps.last_group = len(self.groups) - 1
+
+    def _split(self, operation: Operation) -> int:
+        whole_maps = operation.kind == POOL or (operation.kind == NODE and operation.option)
+        few = whole_maps or self.maps[operation.target].height < _ROWS_WORTH_SHARING
+        return BY_CHANNELS if few else BY_ROWS
+
+    def fuse(self) -> None:
+        """Operations from now on run strip by strip, each thread by itself, until `end_fusing`."""
+        self._fusing = len(self.groups)
+
+    def end_fusing(self, strip_rows: int) -> None:
+        """Close the fused group; all but its last output are the threads' own."""
+        if self._fusing is None or self._fusing == len(self.groups):
+            self._fusing = None
+            return
+        group = self.groups[-1]
+        group.split, group.strip_rows = BY_ROWS, strip_rows
+        members = self.operations[group.first :]
+        for place, operation in enumerate(members):
+            for earlier in range(place):
+                if members[earlier].target in _read(operation):
+                    operation.needs |= 1 << earlier
+        for operation in members[:-1]:
+            self.maps[operation.target].per_thread = True
+        self._fusing = None
+
+    # The finished plan
+
+    def finish(self, pooled: int, classes: int, **classifier: int) -> Tables:
+        """Give every buffer a place and make the tables. `classifier`: the header's fields of that name."""
+        shared, per_thread = (self._places(own) for own in (False, True))
+        buffers = [
+            Buffer(int(maps.per_thread), place, maps.stride, maps.height, maps.width, maps.pitch)
+            for maps, place in zip(self.maps, _merged(shared[0], per_thread[0]), strict=True)
+        ]
+        channels, height, width = self.image
+        widest = max([width, *(maps.width for maps in self.maps)])
+        header = Header(
+            len(buffers),
+            len(self.operations),
+            len(self.groups),
+            shared[1],
+            per_thread[1],
+            library.load().dnw_scratch_floats(widest, channels),
+            channels,
+            height,
+            width,
+            pooled,
+            classes,
+            **classifier,
+        )
+        return joined_tables(header, buffers, self.operations, self.groups, self.constants)
+
+    def _places(self, per_thread: bool) -> tuple[list[int | None], int]:
+        """First float of each buffer of one arena, and the arena's size.
+
+        Buffers that are not in use in the same group may share memory: what was just read is still in cache
+        when it is written anew.
+        """
+        places: list[int | None] = [None] * len(self.maps)
+        size = 0
+        for number, maps in enumerate(self.maps):
+            if maps.per_thread != per_thread:
+                continue
+            taken = sorted(
+                (place, place + self._floats(other))
+                for other, place in enumerate(places)
+                if place is not None and self._overlap(maps, self.maps[other])
+            )
+            start = 0
+            for first, end in taken:
+                if first - start >= self._floats(number):
+                    break
+                start = max(start, end)
+            places[number] = start
+            size = max(size, start + self._floats(number))
+        return places, size
+
+    def _floats(self, number: int) -> int:
+        maps = self.maps[number]
+        return padded(maps.count * maps.stride, LINE)
+
+    @staticmethod
+    def _overlap(a: Maps, b: Maps) -> bool:
+        return a.first_group <= b.last_group and b.first_group <= a.last_group
+
+
+def _buffers(operation: Operation) -> list[int]:
+    """Every buffer it touches."""
+    return [*_read(operation), *([] if operation.kind == POOL else [operation.target])]
+
+
+def _read(operation: Operation) -> list[int]:
+    read = [] if operation.kind == STEM else [operation.source]
+    return read if operation.carried == ABSENT else [*read, operation.carried]
+
+
+def _merged(shared: list[int | None], own: list[int | None]) -> list[int]:
+    return [(a if b is None else b) or 0 for a, b in zip(shared, own, strict=True)]

@@ -1,0 +1,97 @@
+"""The compiled library: where it is, why it may be missing, and its functions."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import cache
+from importlib.util import find_spec
+
+from dnw_graph.errors import InputError
+
+INSTRUCTIONS = ("avx512", "avx2", "portable")
+_MISSING = (
+    "the C kernels were not built when the package was installed; install a C compiler (gcc or clang), "
+    "then install the package anew with `pip install --no-deps --force-reinstall .` from its sources"
+)
+_pointer, _long, _int, _text = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_char_p
+
+
+def reason() -> str | None:
+    """Why the library cannot be used here, with the fix; None if it can."""
+    try:
+        load()
+    except InputError as error:
+        return str(error)
+    return None
+
+
+@cache
+def load() -> ctypes.CDLL:
+    """The library with its functions declared; InputError if it is missing or cannot be loaded.
+
+    The environment variable DNW_GRAPH_NATIVE names another build of it, for example one with sanitizers.
+    """
+    path = os.environ.get("DNW_GRAPH_NATIVE") or _installed()
+    if path is None:
+        raise InputError(_MISSING)
+    try:
+        library = ctypes.CDLL(path)
+        for name, (result, arguments) in _FUNCTIONS.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+    except (OSError, AttributeError) as error:
+        raise InputError(
+            f"{path}: the C kernels cannot be loaded ({error}); install the package anew"
+        ) from None
+    return library
+
+
+def _installed() -> str | None:
+    # The module's name is that of an extension so that setuptools builds and installs it, but it is no
+    # Python module: it is found, never imported.
+    found = find_spec("dnw_graph.native._kernels")
+    return None if found is None else found.origin
+
+
+@cache
+def instructions() -> str:
+    """Which instruction set the kernels use here: avx512, avx2 or portable.
+
+    The environment variable DNW_GRAPH_INSTRUCTIONS asks for another one; InputError if it cannot run here.
+    """
+    asked = os.environ.get("DNW_GRAPH_INSTRUCTIONS", "")
+    name = load().dnw_instructions(asked.encode())
+    if name is None:
+        raise InputError(
+            f"DNW_GRAPH_INSTRUCTIONS={asked}: this processor cannot run that; "
+            f"choose from {', '.join(INSTRUCTIONS)} or leave it unset"
+        )
+    return str(name.decode())
+
+
+def supported() -> list[str]:
+    """The instruction sets that this processor can run, the fastest first."""
+    return [name for name in INSTRUCTIONS if load().dnw_instructions(name.encode()) is not None]
+
+
+_FUNCTIONS: dict[str, tuple[type | None, list[type]]] = {
+    "dnw_instructions": (_text, [_text]),
+    "dnw_product": (
+        _int,
+        [_pointer, _pointer, _long, _long, _pointer, _pointer, _pointer, _int, _text],
+    ),
+    "dnw_edge_products": (
+        _int,
+        [_pointer, _pointer, _long, _long, _pointer, _pointer, _pointer, _int, _text],
+    ),
+    "dnw_scratch_floats": (_long, [_int, _int]),
+    "dnw_plan_new": (
+        _pointer,
+        [_pointer, _pointer, _long, _pointer, _long, _pointer, _long, _text],
+    ),
+    "dnw_plan_free": (None, [_pointer]),
+    "dnw_workspace_new": (_pointer, [_pointer, _int]),
+    "dnw_workspace_free": (None, [_pointer]),
+    "dnw_plan_run": (_long, [_pointer, _pointer, _pointer, _long, _pointer, _int]),
+}

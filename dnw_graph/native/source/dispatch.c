@@ -1,0 +1,35 @@
+/* Which kernels this processor can run. */
+#include <string.h>
+
+#include "kernels.h"
+
+enum { MOST_LANES = 16, MOST_ROWS = 40 };
+
+int64_t dnw_scratch_floats(int in_width, int in_channels) {
+    const int64_t pitch = in_width + 6 * MOST_LANES;
+    const int64_t rows = MOST_ROWS > 9 * in_channels ? MOST_ROWS : 9 * in_channels;
+    return rows * pitch + 2 * MOST_LANES;
+}
+
+static int runs(const kernel_table *table) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (table == &dnw_avx512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("fma");
+    if (table == &dnw_avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return table == &dnw_portable;
+}
+
+const kernel_table *dnw_kernels(const char *name) {
+    static const kernel_table *const best_first[] = {
+#if defined(__x86_64__)
+        &dnw_avx512, &dnw_avx2,
+#endif
+        &dnw_portable};
+    for (unsigned i = 0; i < sizeof best_first / sizeof *best_first; i++)
+        if (runs(best_first[i]) && (!name || !*name || !strcmp(name, best_first[i]->name))) return best_first[i];
+    return 0;
+}

@@ -1,0 +1,104 @@
+/* The kernels that exist once per instruction set, and what they are given.
+
+   A map is [height][pitch] floats, pitch a multiple of 8; lanes from `width` to `pitch` hold anything finite.
+   Maps of a buffer lie `stride` floats apart. No kernel allocates, locks or keeps state. */
+
+#ifndef DNW_KERNELS_H
+#define DNW_KERNELS_H
+
+#include <stdint.h>
+
+typedef struct {
+    int32_t offset; /* of the source's map in the buffer of sources, in floats */
+    float weight;
+} edge;
+
+typedef struct {
+    const float *sources;
+    float *targets;
+    int64_t target_stride;
+    const int32_t *pointer; /* [targets + 1]: edges of target t are pointer[t] .. pointer[t + 1] */
+    const edge *edges;
+    const float *bias; /* [targets], or NULL */
+    const float *base; /* maps that are there before any message, or NULL; target t has number base_row[t] of */
+    const int32_t *base_row; /* them (-1: none) */
+    int64_t base_stride;
+    const float *carried; /* maps of which target t adds number carry[t] (-1: none), or NULL */
+    int64_t carried_stride;
+    const int32_t *carry;
+    int tile; /* pixels of all sources that are worth keeping in cache */
+} messages_arguments;
+
+typedef struct {
+    const float *in;
+    float *out;
+    int64_t in_stride, out_stride;
+    int in_height, in_width, in_pitch, out_width, out_pitch;
+    int step;     /* of the convolution: 1 or 2 */
+    int instance; /* 0: scale and shift are the whole norm; 1: each map is first brought to mean 0, variance 1 */
+    float eps;
+    const float *scale, *shift; /* [channels] */
+    const float *kernel;        /* [channels][9] */
+    const float *bias;          /* [channels], or NULL */
+    float *scratch;
+} node_arguments;
+
+typedef struct {
+    const float *images; /* [in_channels][in_height][in_width], without padding */
+    float *out;
+    int64_t out_stride;
+    int in_channels, in_height, in_width, out_width, out_pitch;
+    int step, rectify;
+    const float *weight; /* [channels][in_channels][9] */
+    const float *bias;   /* [channels], or NULL */
+    float *scratch;
+} stem_arguments;
+
+typedef struct {
+    const float *in;
+    int64_t in_stride;
+    int height, width, pitch;
+    int window; /* 0: all pixels, after scale, shift and ReLU; 1: rows and columns 2 and 3, as they are */
+    const float *scale, *shift;
+    float *out; /* [channels] */
+} pool_arguments;
+
+typedef struct {
+    const float *in;  /* [images][length], length a multiple of 16, zero-padded */
+    float *out;       /* [images][classes] */
+    int images, length, classes;
+    const float *weight; /* [classes][length] */
+    const float *bias;   /* [classes] */
+} linear_arguments;
+
+typedef struct {
+    const float *sources; /* [sources][columns] */
+    float *targets;       /* [targets][columns] */
+    int64_t columns;
+    const int64_t *pointer, *source;
+    const float *value;
+} product_arguments;
+
+typedef struct {
+    const char *name;
+    void (*messages)(const messages_arguments *, int64_t first_pixel, int64_t end_pixel, int first, int end);
+    void (*node)(const node_arguments *, int first_row, int end_row, int first, int end);
+    void (*stem)(const stem_arguments *, int first_row, int end_row, int first, int end);
+    void (*pool)(const pool_arguments *, int first, int end);
+    void (*linear)(const linear_arguments *, int first_class, int end_class);
+    /* targets[t] = Σ value · sources[source], columns first .. end of all targets. */
+    void (*product)(const product_arguments *, int64_t targets, int64_t first, int64_t end);
+    /* out[e] = Σ a[target of e] · b[source of e] */
+    void (*edge_products)(const float *a, const float *b, int64_t columns, const int64_t *pointer,
+                          const int64_t *source, int64_t first_target, int64_t end_target, float *out);
+} kernel_table;
+
+extern const kernel_table dnw_portable, dnw_avx2, dnw_avx512;
+
+/* The best table for this processor, or the one of that name if it can run here; NULL if it cannot. */
+const kernel_table *dnw_kernels(const char *name);
+
+/* Floats of scratch that a node operation or a stem needs for maps of this width, per thread. */
+int64_t dnw_scratch_floats(int in_width, int in_channels);
+
+#endif

@@ -1,0 +1,12 @@
+/* Whatever the compiler makes of vectors of 8 on a processor that is not known. */
+#include "kernels.h"
+
+#define LANES 8
+#define TILE_MAX 7
+#include "vector.h"
+#include "messages.h"
+#include "node.h"
+#include "stem.h"
+#include "head.h"
+
+const kernel_table dnw_portable = {"portable", messages, node, stem, pool, linear, product, edge_products};

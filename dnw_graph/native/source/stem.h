@@ -1,0 +1,85 @@
+/* The stem's ordinary 3×3 convolution, padding 1, from the images themselves. */
+
+enum { STEM_STRIP = 4 }; /* output rows that are convolved from one filling of the scratch */
+
+/* C channels and V vectors of one output row. taps: where each of the `count` products reads. */
+#define STEM_TILE(C, V)                                                                                       \
+    INLINE void stem_##C##_##V(const stem_arguments *a, const int32_t *taps, int count, const float *from,    \
+                               float *out, int channel) {                                                     \
+        vec sum[C][V];                                                                                        \
+        for (int c = 0; c < C; c++)                                                                           \
+            for (int i = 0; i < V; i++) sum[c][i] = splat(a->bias ? a->bias[channel + c] : 0.0f);             \
+        const float *weight = a->weight + (int64_t)channel * count;                                           \
+        for (int t = 0; t < count; t++) {                                                                     \
+            vec value[V];                                                                                     \
+            for (int i = 0; i < V; i++) value[i] = load(from + taps[t] + i * LANES);                          \
+            for (int c = 0; c < C; c++) {                                                                     \
+                const vec times = splat(weight[c * count + t]);                                               \
+                for (int i = 0; i < V; i++) sum[c][i] += times * value[i];                                    \
+            }                                                                                                 \
+        }                                                                                                     \
+        for (int c = 0; c < C; c++)                                                                           \
+            for (int i = 0; i < V; i++)                                                                       \
+                store(out + (channel + c) * a->out_stride + i * LANES,                                        \
+                      a->rectify ? relu(sum[c][i]) : sum[c][i]);                                              \
+    }
+
+STEM_TILE(4, 2)
+STEM_TILE(1, 2)
+STEM_TILE(4, 1)
+STEM_TILE(1, 1)
+
+/* One row of an image, with a zero on either side; even and odd columns apart where the step is 2. */
+static void copy_row(float *row, const float *pixels, int width, int step) {
+    const int pitch = scratch_pitch(width, step), part = pitch / step;
+    memset(row, 0, sizeof(float) * (size_t)pitch);
+    if (step == 1)
+        memcpy(row + LANES, pixels, sizeof(float) * (size_t)width);
+    else
+        for (int x = 0; x < width; x++) row[LANES + (x & 1) * part + x / 2] = pixels[x];
+}
+
+static void stem(const stem_arguments *a, int first_row, int end_row, int first, int end) {
+    enum { MOST_CHANNELS = 16 };
+    const int pitch = scratch_pitch(a->in_width, a->step), part = pitch / a->step;
+    const int count = 9 * a->in_channels;
+    int32_t taps[9 * MOST_CHANNELS];
+    const int most_rows = (STEM_STRIP - 1) * a->step + 3;
+    for (int t = 0; t < count; t++) {
+        const int row = t / 9 * most_rows + t % 9 / 3, column = t % 3;
+        /* Columns 2x − 1 and 2x + 1 are numbers x − 1 and x of the odd ones, 2x is number x of the even ones. */
+        const int at = a->step == 1 ? column - 1 : column == 1 ? 0 : column == 0 ? part - 1 : part;
+        taps[t] = row * pitch + LANES + at;
+    }
+    for (int y = first_row; y < end_row; y += STEM_STRIP) {
+        const int rows = end_row - y < STEM_STRIP ? end_row - y : STEM_STRIP;
+        const int top = y * a->step - 1, filled = (rows - 1) * a->step + 3;
+        for (int channel = 0; channel < a->in_channels; channel++)
+            for (int i = 0; i < filled; i++) {
+                float *row = a->scratch + (channel * most_rows + i) * pitch;
+                if (top + i < 0 || top + i >= a->in_height)
+                    memset(row, 0, sizeof(float) * (size_t)pitch);
+                else
+                    copy_row(row, a->images + ((int64_t)channel * a->in_height + top + i) * a->in_width,
+                             a->in_width, a->step);
+            }
+        memset(a->scratch + a->in_channels * most_rows * pitch, 0, sizeof(float) * LANES);
+        for (int r = 0; r < rows; r++) {
+            const float *from = a->scratch + r * a->step * pitch;
+            float *out = a->out + (y + r) * a->out_pitch;
+            int c = first;
+            for (; c < end; c += c + 4 <= end ? 4 : 1)
+                for (int x = 0; x < a->out_width; x += 2 * LANES) {
+                    const int two = x + LANES < a->out_width, four = c + 4 <= end;
+                    if (four && two)
+                        stem_4_2(a, taps, count, from + x, out + x, c);
+                    else if (four)
+                        stem_4_1(a, taps, count, from + x, out + x, c);
+                    else if (two)
+                        stem_1_2(a, taps, count, from + x, out + x, c);
+                    else
+                        stem_1_1(a, taps, count, from + x, out + x, c);
+                }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+/* A team of threads that is kept between calls. */
+
+#ifndef DNW_TEAM_H
+#define DNW_TEAM_H
+
+#include <stdatomic.h>
+
+typedef struct {
+    atomic_int arrived, round;
+} barrier;
+
+/* Run task(context, thread, threads) on up to `threads` threads, the caller being thread 0; returns when all have.
+   While another caller has the team, the caller does it alone, as thread 0 of 1. */
+void dnw_together(void (*task)(void *context, int thread, int threads), void *context, int threads);
+
+/* Wait until all `members` threads have come. */
+void dnw_meet(barrier *b, int members);
+
+#endif

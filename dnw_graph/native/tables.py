@@ -1,0 +1,159 @@
+"""The tables that describe a plan to the C code: field for field the structures of `source/plan.h`."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass, field
+
+import numpy as np
+
+ABSENT = -1
+STEM, NODE, MESSAGES, POOL = range(4)
+BY_ROWS, BY_CHANNELS = range(2)
+
+EDGE = np.dtype([("offset", np.int32), ("weight", np.float32)])
+# Maps begin at a cache line, of 16 floats; rows at a multiple of 8.
+LINE, ROW = 16, 8
+
+
+@dataclass
+class Buffer:
+    """Maps [height][pitch] of one arena; `at` and `stride` count floats."""
+
+    per_thread: int
+    at: int
+    stride: int
+    height: int
+    width: int
+    pitch: int
+
+
+@dataclass
+class Operation:
+    """One launch; places in the constants count floats, places in the numbers count int32."""
+
+    kind: int
+    source: int
+    source_map: int
+    target: int
+    target_map: int
+    channels: int
+    step: int = 1
+    option: int = 0
+    scale: int = ABSENT
+    shift: int = ABSENT
+    kernel: int = ABSENT
+    bias: int = ABSENT
+    base: int = ABSENT
+    base_stride: int = 0
+    base_row: int = ABSENT
+    pointer: int = ABSENT
+    edges: int = ABSENT
+    carry: int = ABSENT
+    carried: int = ABSENT
+    carried_map: int = 0
+    tile: int = 0
+    eps: int = ABSENT
+    needs: int = 0
+
+
+@dataclass
+class Group:
+    """Operations that run between two meetings of the threads."""
+
+    first: int
+    count: int
+    split: int
+    strip_rows: int = 1 << 30
+
+
+@dataclass
+class Header:
+    """Sizes, and where the classifier's constants are."""
+
+    buffers: int
+    operations: int
+    groups: int
+    shared_floats: int
+    thread_floats: int
+    scratch_floats: int
+    image_channels: int
+    image_height: int
+    image_width: int
+    pooled: int
+    classes: int
+    classifier: int
+    classifier_bias: int
+    class_pointer: int
+    class_edges: int
+
+
+@dataclass
+class Constants:
+    """Arrays that grow as operations are added; each addition returns its place."""
+
+    floats: list[np.ndarray] = field(default_factory=list)
+    numbers: list[np.ndarray] = field(default_factory=list)
+    edges: list[np.ndarray] = field(default_factory=list)
+
+    def add_floats(self, values: np.ndarray) -> int:
+        """Place of these float32 values, at a cache line."""
+        flat = np.ascontiguousarray(values, dtype=np.float32).reshape(-1)
+        return _add(self.floats, np.pad(flat, (0, -flat.size % LINE)))
+
+    def add_numbers(self, values: np.ndarray) -> int:
+        """Place of these int32 values; OverflowError if one is too large."""
+        if values.size and values.max() > np.iinfo(np.int32).max:
+            raise OverflowError(f"{values.max()} does not fit an int32")
+        return _add(self.numbers, values.astype(np.int32))
+
+    def add_edges(self, offset: np.ndarray, weight: np.ndarray) -> int:
+        """Place of these edges; OverflowError if an offset is too large."""
+        if offset.size and offset.max() > np.iinfo(np.int32).max:
+            raise OverflowError(f"an offset of {offset.max()} floats does not fit an int32")
+        edges = np.empty(offset.size, dtype=EDGE)
+        edges["offset"], edges["weight"] = offset, weight
+        return _add(self.edges, edges)
+
+
+def _add(parts: list[np.ndarray], values: np.ndarray) -> int:
+    place = sum(part.size for part in parts)
+    parts.append(values)
+    return place
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What `dnw_plan_new` wants."""
+
+    tables: np.ndarray  # int64: header, buffers, operations, groups
+    constants: np.ndarray  # float32
+    numbers: np.ndarray  # int32
+    edges: np.ndarray  # EDGE
+
+
+def joined_tables(
+    header: Header,
+    buffers: list[Buffer],
+    operations: list[Operation],
+    groups: list[Group],
+    constants: Constants,
+) -> Tables:
+    """Everything in the form in which it is handed over."""
+    rows: list[Header | Buffer | Operation | Group] = [header, *buffers, *operations, *groups]
+    return Tables(
+        np.array([number for row in rows for number in astuple(row)], dtype=np.int64),
+        np.concatenate([np.empty(0, np.float32), *constants.floats]),
+        np.concatenate([np.empty(0, np.int32), *constants.numbers]),
+        np.concatenate([np.empty(0, EDGE), *constants.edges]),
+    )
+
+
+def padded(values: int, multiple: int) -> int:
+    """The next multiple."""
+    return -(-values // multiple) * multiple
+
+
+def map_stride(height: int, pitch: int) -> int:
+    """Floats from one map to the next: an odd number of cache lines, to spread over a cache's sets."""
+    lines = padded(height * pitch, LINE) // LINE
+    return (lines | 1) * LINE

@@ -1,0 +1,197 @@
+"""The whole network in C: the logits and the work of the network it was made from."""
+
+from __future__ import annotations
+
+import copy
+import os
+import subprocess
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dnw_graph as dg
+from dnw_graph.errors import InputError
+from dnw_graph.models.mobilenet_v1 import mobilenet_v1
+from dnw_graph.models.tiny_static import tiny_static
+from dnw_graph.native import library
+
+LAW = settings(max_examples=60, deadline=None)
+
+
+@pytest.fixture(autouse=True)
+def one_thread_again():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def relative(a, b):
+    return float((a - b).abs().max() / (b.abs().max() or 1))
+
+
+def images_for(model, count, side=None, seed=3):
+    side = side or model.image_size
+    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
+
+
+@given(data=st.data())
+@LAW
+def test_logits_and_work_are_those_of_the_network(data, networks):
+    """Against float64, for random structures and wirings, sizes of images, batches and threads."""
+    model = data.draw(networks.networks())
+    tiny_sides = st.sampled_from([29, 31, 32])
+    side = data.draw(tiny_sides if model.network == "tiny_static" else st.integers(1, 37), "side")
+    images = images_for(model, data.draw(st.sampled_from([1, 2, 3, 7]), "images"), side)
+    torch.set_num_threads(data.draw(st.integers(1, 5), "threads"))
+    expected = model(images.double()).detach()
+    reference = dg.compile(model, "csr")
+    _, wanted = reference.run(images.double())
+    network = dg.compile(copy.deepcopy(model).float(), "native")
+    logits, executed = network.run(images)
+    scale = expected.abs().max().clamp(min=1)
+    assert (logits.double() - expected).abs().max() / scale < 2e-5
+    assert executed.macs == network.executed_macs == wanted.macs
+    if side == model.image_size:
+        assert executed.macs == dg.count(model).macs
+
+
+CONFIGS = [
+    "digits/tiny_static_dnw",
+    "cifar10/dnw_x0.225",
+    "imagenet/random_x0.225",
+    "imagenet/dnw_small_x0.15",
+]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_published_networks(name, request):
+    root = request.config.rootpath
+    model = dg.build_model(dg.load_config(root / "configs" / f"{name}.yaml")).eval()
+    images = images_for(model, 2)
+    with torch.no_grad():
+        expected = dg.compile(model, "csr")(images)
+    network = dg.compile(model, "native")
+    logits, executed = network.run(images)
+    assert relative(logits, expected) < 2e-5
+    assert executed.macs == dg.count(model).macs
+
+
+def small_network(**options):
+    settings = {"rule": "random", "num_classes": 3, "image_size": 24, "density": 0.3}
+    blocks = ((8, 12, 1, 2), (12, 10, 2, 3), (10, 12, 2, 1))
+    return mobilenet_v1(**(settings | {"blocks": blocks} | options)).eval()
+
+
+def test_the_number_of_threads_and_the_batch_change_no_bit():
+    network = dg.compile(small_network(), "native")
+    images = images_for(small_network(), 7)
+    torch.set_num_threads(1)
+    expected = network(images)
+    for threads in (2, 3, 4, 8):
+        torch.set_num_threads(threads)
+        assert torch.equal(network(images), expected)
+    for index in range(7):
+        assert torch.equal(network(images[index : index + 1])[0], expected[index])
+
+
+def test_calls_from_several_threads_at_once():
+    torch.set_num_threads(2)
+    network = dg.compile(small_network(), "native")
+    batches = [images_for(small_network(), 3, seed=seed) for seed in range(8)]
+    expected = [network(batch) for batch in batches]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(20):
+            found = list(pool.map(network, batches))
+            assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_a_forked_process_can_run_it():
+    """A data loader's worker is a fork: it has none of its parent's threads."""
+    torch.set_num_threads(2)
+    network = dg.compile(small_network(), "native")
+    images = images_for(small_network(), 2)
+    expected = network(images)
+    with warnings.catch_warnings():
+        # Python 3.12 warns of the parent's threads, which are what this is about.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if not child:
+        os._exit(0 if torch.equal(network(images), expected) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_auto_is_native_for_float32_on_a_cpu():
+    model = small_network(density=0.1)
+    assert dg.compile(model).backend == "native"
+    assert dg.compile(copy.deepcopy(model).double()).backend != "native"
+
+
+def test_under_autocast_auto_leaves_the_choice_to_torch():
+    model = small_network(density=0.1)
+    network, images = dg.compile(model), images_for(model, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert network(images).dtype == torch.bfloat16
+    assert network(images).dtype == torch.float32
+
+
+def test_images_without_order_in_memory_are_copied():
+    model = small_network()
+    network, images = dg.compile(model, "native"), images_for(model, 2)
+    assert torch.equal(network(images.to(memory_format=torch.channels_last)), network(images))
+    assert torch.equal(network(images.flip(3).flip(3)), network(images))
+
+
+def test_no_image_gives_no_logits():
+    logits, executed = dg.compile(small_network(), "native").run(torch.empty(0, 3, 24, 24))
+    assert logits.shape == (0, 3)
+    assert executed.macs == 0
+
+
+@pytest.mark.parametrize(
+    "images",
+    [torch.zeros(1, 3, 24, 24, dtype=torch.float64), torch.zeros(1, 1, 24, 24)],
+    ids=["dtype", "grey"],
+)
+def test_other_images_are_refused(images):
+    with pytest.raises(InputError, match=r"float32 \[B, 3, H, W\]"):
+        dg.compile(small_network(), "native")(images)
+
+
+def test_a_network_of_another_dtype_is_refused():
+    with pytest.raises(InputError, match="float32"):
+        dg.compile(small_network().double(), "native")
+
+
+def test_every_instruction_set_gives_the_same_logits(tmp_path):
+    """Each that this processor has, in a process of its own, which asks for it by the environment."""
+    model = tiny_static(rule="random", num_classes=3, edges=4000).eval()
+    images = images_for(model, 2)
+    torch.save({"images": images, "state": model.state_dict()}, tmp_path / "case.pt")
+    script = (
+        "import sys, torch, dnw_graph as dg\n"
+        "from dnw_graph.models.tiny_static import tiny_static\n"
+        "case = torch.load(sys.argv[1] + '/case.pt', weights_only=True)\n"
+        "model = tiny_static(rule='random', num_classes=3, edges=4000).eval()\n"
+        "model.load_state_dict(case['state'])\n"
+        "torch.save(dg.compile(model, 'native')(case['images']), sys.argv[1] + '/logits.pt')\n"
+    )
+    for instructions in library.supported():
+        environment = os.environ | {"DNW_GRAPH_INSTRUCTIONS": instructions}
+        subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=environment, check=True)
+        logits = torch.load(tmp_path / "logits.pt", weights_only=True)
+        assert relative(logits, dg.compile(model, "csr")(images)) < 2e-5, instructions
+
+
+def test_instructions_that_do_not_exist_are_refused(monkeypatch):
+    monkeypatch.setenv("DNW_GRAPH_INSTRUCTIONS", "mmx")
+    library.instructions.cache_clear()
+    with pytest.raises(InputError, match="DNW_GRAPH_INSTRUCTIONS=mmx: this processor cannot run that"):
+        library.instructions()
+    monkeypatch.delenv("DNW_GRAPH_INSTRUCTIONS")
+    library.instructions.cache_clear()
+    assert library.instructions() == library.supported()[0]
