@@ -11,7 +11,7 @@ from dnw_graph.analysis.densities import densities_of
 from dnw_graph.analysis.hubs import hubs_of
 from dnw_graph.analysis.overlap import overlaps_of, sum_of
 from dnw_graph.analysis.paths import paths_of
-from dnw_graph.analysis.random_wirings import random_wirings
+from dnw_graph.analysis.random_wirings import RandomGraphs
 from dnw_graph.analysis.report import analyze
 from dnw_graph.analysis.source import wiring_of
 from dnw_graph.analysis.spans import spans_of
@@ -23,6 +23,7 @@ from dnw_graph.analysis.wiring import Wiring, wiring_from_ids
 from dnw_graph.analysis.write import write_report
 
 __all__ = [
+    "RandomGraphs",
     "Wiring",
     "analyze",
     "communities_of",
@@ -32,7 +33,6 @@ __all__ = [
     "overlaps_of",
     "paths_of",
     "percentiles_of",
-    "random_wirings",
     "spans_of",
     "status_counts",
     "stored_wirings",

@@ -35,10 +35,25 @@ def degrees_of(wiring: Wiring) -> Degrees:
     return Degrees(np.bincount(wiring.target, minlength=nodes), np.bincount(wiring.source, minlength=nodes))
 
 
+def in_out_correlation(degrees: Degrees, level: Level) -> float | None:
+    """Pearson's correlation of in- and out-degree over the nodes of a level: do busy receivers send much?
+
+    None where all in-degrees or all out-degrees are the same.
+    Source: Newman 2018, "Networks", chapter 10 (joint degree distribution of directed networks).
+    """
+    here = slice(level.first, level.end)
+    inward, outward = degrees.inward[here], degrees.outward[here]
+    if not (np.ptp(inward) and np.ptp(outward)):
+        return None
+    return float(np.corrcoef(inward, outward)[0, 1])
+
+
 def _summaries(wiring: Wiring) -> Numbers:
     numbers: Numbers = {}
     degrees = degrees_of(wiring)
     for level in wiring.layout.levels:
+        if (correlation := in_out_correlation(degrees, level)) is not None:
+            numbers[Place(level=level.index), "in_out_correlation"] = correlation
         for name, values in _directions(level, degrees):
             numbers |= {
                 (Place(level=level.index), f"{name}_mean"): float(values.mean()),
@@ -73,7 +88,8 @@ DEGREES = Measure(
         f"{direction}_{name}": unit
         for direction in ("in", "out")
         for name, unit in (("mean", "edges"), ("sd", "edges"), ("max", "edges"), ("zero", "nodes"))
-    },
+    }
+    | {"in_out_correlation": "correlation"},
     numbers=_summaries,
 )
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dnw_graph.analysis.chance import Spread, common_by_chance
-from dnw_graph.analysis.densities import densities_of
 from dnw_graph.analysis.measure import WHOLE, Key, Measure, Numbers, Place
 from dnw_graph.analysis.wiring import Wiring
 from dnw_graph.errors import InputError
+from dnw_graph.graph.layout import Ints, Layout, Stage
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Overlap:
     one, other  edges of each
     common      edges that both have
     by_chance   common edges of two random graphs with as many edges in each stage
-    by_density  common edges of two random graphs with as many edges from each level to each level
+    by_density  common edges of two random graphs with as many edges from each kind of node to each kind, see
+                `kinds_of`
     """
 
     one: int
@@ -50,6 +51,17 @@ class Overlap:
         return common / either if either else 1.0
 
 
+def kinds_of(layout: Layout) -> Ints:
+    """Kind of each node, int64 [N]: nodes of one kind are interchangeable, for they have the same candidates.
+
+    A level is one kind; but nodes that a readout node starts from (`carry`) are a kind of their own.
+    """
+    level = layout.per_node([entry.index for entry in layout.levels])
+    twins = layout.carried_from()
+    level[twins[twins >= 0]] += len(layout.levels)
+    return level
+
+
 def overlaps_of(one: Wiring, other: Wiring) -> tuple[Overlap, ...]:
     """Of each stage. Edges are the same if they join the same two nodes, that is if their ids are equal.
 
@@ -62,18 +74,12 @@ def overlaps_of(one: Wiring, other: Wiring) -> tuple[Overlap, ...]:
             f"these wirings ({one.num_nodes:,} and {other.num_nodes:,} nodes) are of different networks and "
             "have no edge to compare; give wirings of one network"
         )
-    pairs, others = densities_of(one), densities_of(other)
+    kinds = kinds_of(one.layout)
     found = []
     for stage in one.layout.stages:
         mine, theirs = one.ids_of(stage.index), other.ids_of(stage.index)
-        members = [level.index for level in stage.levels]
-        here = np.ix_(members, members)
-        per_pair = zip(
-            pairs.edges[here].ravel().tolist(),
-            others.edges[here].ravel().tolist(),
-            pairs.candidates[here].ravel().tolist(),
-            strict=True,
-        )
+        every = np.arange(stage.num_candidates)
+        per_pair = zip(*(_by_kinds(stage, ids, kinds) for ids in (mine, theirs, every)), strict=True)
         found.append(
             Overlap(
                 len(mine),
@@ -84,6 +90,13 @@ def overlaps_of(one: Wiring, other: Wiring) -> tuple[Overlap, ...]:
             )
         )
     return tuple(found)
+
+
+def _by_kinds(stage: Stage, ids: Ints, kinds: Ints) -> list[int]:
+    """Number of these edges for each pair of kinds."""
+    source, target = stage.ends(ids)
+    count = int(kinds.max()) + 1
+    return np.bincount(kinds[source] * count + kinds[target], minlength=count**2).tolist()
 
 
 def sum_of(overlaps: Sequence[Overlap]) -> Overlap:

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from dnw_graph.analysis.chance import Spread, spread_of
+from dnw_graph.analysis.chance import Spread
+from dnw_graph.analysis.comparison import Comparison, spreads_of
 from dnw_graph.analysis.measure import Key, Measure, Numbers, Place
 from dnw_graph.analysis.measures import AGES, MEASURES, OVERLAP, TURNOVER
 from dnw_graph.analysis.overlap import overlap_numbers
-from dnw_graph.analysis.random_wirings import random_wirings
+from dnw_graph.analysis.random_wirings import RandomGraphs
 from dnw_graph.analysis.source import Source, read_source
 from dnw_graph.analysis.turnover import age_numbers, turnover_numbers
-from dnw_graph.analysis.wiring import Wiring
 from dnw_graph.errors import InputError
-
-DRAWS = 10
 
 
 @dataclass(frozen=True)
@@ -41,11 +39,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """rows are ordered by measure, place, quantity as in the measure's units, and wiring."""
+    """Numbers of some wirings.
+
+    random  how the random graphs beside them were drawn
+    rows    ordered by measure, place, quantity as in the measure's units, and wiring
+    notes   what is missing, and why
+    """
 
     sources: tuple[Source, ...]
-    draws: int
-    seed: int
+    random: RandomGraphs
     measures: tuple[Measure, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
@@ -55,8 +57,7 @@ def analyze(
     paths: Sequence[str | Path],
     *,
     checkpoint: str = "best",
-    draws: int = DRAWS,
-    seed: int = 0,
+    random: RandomGraphs | None = None,
     measures: Collection[str] = (),
     tell: Callable[[str], None] = lambda _: None,
 ) -> Report:
@@ -64,28 +65,34 @@ def analyze(
 
     paths       run directories, checkpoints in them, or files of exported wirings; all of one network
     checkpoint  which one of a run directory: best or last
-    draws       random graphs of equal budget to compare with; seed  of their generator
+    random      the random graphs to compare with; None: the default ones
     measures    names of those that are wanted; empty: all
     tell        is called with what is being done
     Raises InputError for what cannot be read or compared, and for a measure that is asked for by name but
     cannot be computed.
     """
     chosen = _chosen(measures)
-    if draws < 0:
-        raise InputError(f"{draws} random graphs cannot be drawn; give 0 or more")
-    if seed < 0:
-        raise InputError(f"seed {seed} is negative; give 0 or more")
     sources = []
     for path in paths:
         tell(f"reading {path}")
         sources.append(read_source(path, checkpoint))
     _check(sources, chosen, measures)
-    rows, notes = _rows(sources, chosen, draws, seed, tell)
+    random = random or RandomGraphs()
+    comparison = Comparison(random, chosen, tell)
+    rows: list[Row] = []
+    notes: list[str] = []
+    for source in sources:
+        rows += _measured(source, chosen, comparison, tell)
+        rows += _changes(source, chosen)
+        notes += _shortages(source, chosen, random.draws)
+    if OVERLAP in chosen:
+        for one, other in combinations(sources, 2):
+            rows += _of(one.name, other.name, OVERLAP, *overlap_numbers(one.wiring, other.wiring))
     order = {measure.name: number for number, measure in enumerate(chosen)}
     units = {measure.name: list(measure.units) for measure in chosen}
     # Stable: wirings stay in the order in which they were given.
     rows.sort(key=lambda row: (order[row.measure], _last(row.place), units[row.measure].index(row.quantity)))
-    return Report(tuple(sources), draws, seed, chosen, tuple(rows), tuple(notes))
+    return Report(tuple(sources), random, chosen, tuple(rows), tuple(notes))
 
 
 def _chosen(names: Collection[str]) -> tuple[Measure, ...]:
@@ -111,64 +118,32 @@ def _check(sources: Sequence[Source], chosen: Sequence[Measure], names: Collecti
         raise InputError(f"{missing.missing}, or leave out measure {wanted!r}")
 
 
-def _rows(
-    sources: Sequence[Source], chosen: Sequence[Measure], draws: int, seed: int, tell: Callable[[str], None]
-) -> tuple[list[Row], list[str]]:
-    rows: list[Row] = []
-    notes: list[str] = []
-    compared: list[tuple[Wiring, dict[str, list[Numbers]]]] = []
-    for source in sources:
-        wiring = source.wiring
-        same = [found for known, found in compared if _same_budget(known, wiring)]
-        random = same[0] if same else _random_numbers(wiring, chosen, draws, seed, tell)
-        if not same:
-            compared.append((wiring, random))
-        for measure in chosen:
-            if measure.numbers is not None:
-                tell(f"{source.name}: {measure.name}")
-                numbers, drawn = measure.numbers(wiring), random[measure.name]
-                rows += _of(source.name, "", measure, numbers, _spreads(numbers, drawn))
-                notes += _shortage(source.name, measure, len(drawn), draws)
-        if source.stored is not None:
-            changes, chances = turnover_numbers(source.stored)
-            rows += _of(source.name, "", TURNOVER, changes, chances) if TURNOVER in chosen else []
-            rows += _of(source.name, "", AGES, age_numbers(source.stored), {}) if AGES in chosen else []
-        elif TURNOVER in chosen or AGES in chosen:
-            notes.append(source.missing)
-    if OVERLAP in chosen:
-        for one, other in combinations(sources, 2):
-            rows += _of(one.name, other.name, OVERLAP, *overlap_numbers(one.wiring, other.wiring))
-    return rows, notes
+def _measured(
+    source: Source, chosen: Sequence[Measure], comparison: Comparison, tell: Callable[[str], None]
+) -> Iterator[Row]:
+    drawn = comparison.numbers(source.wiring)
+    for measure in chosen:
+        if measure.numbers is not None:
+            tell(f"{source.name}: {measure.name}")
+            numbers = measure.numbers(source.wiring)
+            yield from _of(source.name, "", measure, numbers, spreads_of(numbers, drawn[measure.name]))
 
 
-def _same_budget(one: Wiring, other: Wiring) -> bool:
-    return one.budgets == other.budgets and bool((one.read == other.read).all())
+def _changes(source: Source, chosen: Sequence[Measure]) -> Iterator[Row]:
+    if source.stored is not None and TURNOVER in chosen:
+        yield from _of(source.name, "", TURNOVER, *turnover_numbers(source.stored))
+    if source.stored is not None and AGES in chosen:
+        yield from _of(source.name, "", AGES, age_numbers(source.stored), {})
 
 
-def _random_numbers(
-    wiring: Wiring, chosen: Sequence[Measure], draws: int, seed: int, tell: Callable[[str], None]
-) -> dict[str, list[Numbers]]:
-    """Per measure, its numbers of each random graph; one graph in memory at a time."""
-    found: dict[str, list[Numbers]] = {measure.name: [] for measure in chosen}
-    for number, drawn in enumerate(random_wirings(wiring, draws, seed), 1):
-        for measure in chosen:
-            if measure.numbers is not None and number <= measure.draws(draws, wiring.num_edges):
-                tell(f"random graph {number} of {draws}: {measure.name}")
-                found[measure.name].append(measure.numbers(drawn))
-    return found
-
-
-def _spreads(numbers: Numbers, drawn: Sequence[Numbers]) -> dict[Key, Spread]:
-    """Of every number that the wiring or a random graph has. What is counted by bin and missing is 0."""
-    spreads = {}
-    for key in dict.fromkeys([*numbers, *(key for each in drawn for key in each)]):
-        if key[0].bin is None:
-            values = [each[key] for each in drawn if key in each]
-        else:
-            values = [each.get(key, 0) for each in drawn]
-        if values:
-            spreads[key] = spread_of(values)
-    return spreads
+def _shortages(source: Source, chosen: Sequence[Measure], draws: int) -> Iterator[str]:
+    for measure in chosen:
+        possible = measure.draws(draws, source.wiring.num_edges)
+        if measure.numbers is not None and measure.random and possible < draws:
+            few = f"{possible} random graphs instead of {draws}, for they take long at this size"
+            yield f"{source.name}: {measure.name} beside {few}"
+    if source.stored is None and (TURNOVER in chosen or AGES in chosen):
+        yield source.missing
 
 
 def _of(
@@ -180,13 +155,6 @@ def _of(
         yield Row(
             name, other, measure.name, place, quantity, numbers.get(key, 0), measure.units[quantity], beside
         )
-
-
-def _shortage(name: str, measure: Measure, drawn: int, draws: int) -> list[str]:
-    if drawn >= draws or not measure.random:
-        return []
-    few = f"{drawn} random graphs instead of {draws}, for they take long at this size"
-    return [f"{name}: {measure.name} beside {few}"]
 
 
 def _describe(source: Source) -> str:

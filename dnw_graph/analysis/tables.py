@@ -32,11 +32,15 @@ class Table:
 def heading_of(report: Report) -> list[str]:
     """What was analyzed, and what the random lines of the tables mean."""
     lines = [f"{source.name}: {source.network}, rule {source.rule}" for source in report.sources]
-    if report.draws:
+    random = report.random
+    if random.draws:
+        kept = "in each stage" if random.keep == "stages" else "from each level to each level"
         lines.append(
-            f"random: mean ± standard deviation of {report.draws} graphs with as many edges in each stage, "
-            f"drawn from the same candidates (seed {report.seed}); chance: the same, computed exactly"
+            f"random: mean ± standard deviation of {random.draws} graphs with as many edges {kept}, "
+            f"drawn from the same candidates (seed {random.seed})"
         )
+    if any(row.random is not None and row.random.draws is None for row in report.rows):
+        lines.append("chance: mean ± standard deviation by formula, see docs/analysis.md")
     return lines
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,7 @@ def _json(report: Report) -> str:
     head = {
         "format": "dnw-graph analysis",
         "version": VERSION,
-        "draws": report.draws,
-        "seed": report.seed,
+        "random": asdict(report.random),
         "wirings": [
             {"name": source.name, "network": source.network, "rule": source.rule} for source in report.sources
         ],

@@ -36,6 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--draws", type=int, default=10, metavar="N", help="random graphs of equal budget (default: 10)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random graphs (default: 0)")
+    parser.add_argument(
+        "--keep",
+        choices=("stages", "pairs"),
+        default="stages",
+        help="they have as many edges in each stage (default), or from each level to each level",
+    )
     options.add_plugins(parser)
 
 
@@ -43,19 +49,20 @@ def run(args: argparse.Namespace) -> int:
     options.load_plugins(args)
     from rich.console import Console
 
+    from dnw_graph.analysis.random_wirings import RandomGraphs
     from dnw_graph.analysis.report import analyze
     from dnw_graph.analysis.tables import heading_of, tables_of
     from dnw_graph.analysis.write import check_suffix, write_report
 
     if args.output is not None:
         check_suffix(args.output)
+    random = RandomGraphs(args.draws, args.seed, args.keep)
     # On a terminal only: it moves.
     with Console(stderr=True).status("reading") as status:
         report = analyze(
             args.runs,
             checkpoint=args.checkpoint,
-            draws=args.draws,
-            seed=args.seed,
+            random=random,
             measures=args.measures,
             tell=status.update,
         )

@@ -7,7 +7,7 @@ import pytest
 
 from dnw_graph.analysis.communities import COMMUNITIES, communities_of
 from dnw_graph.analysis.measure import Place
-from dnw_graph.analysis.random_wirings import random_wirings
+from dnw_graph.analysis.random_wirings import RandomGraphs
 from dnw_graph.analysis.wiring import wiring_from_ids
 from dnw_graph.graph.layout import chain_of_stages
 
@@ -35,7 +35,7 @@ def test_blocks_are_found_and_the_seed_decides_the_rest():
         [*range(10, 20), *range(30, 40)],
     ]
     assert found.modularity == pytest.approx(0.5)
-    (drawn,) = random_wirings(wiring, 1)
+    (drawn,) = RandomGraphs(1).like(wiring)
     once, again = communities_of(drawn, 0, seed=5), communities_of(drawn, 0, seed=5)
     assert [each.tolist() for each in once.members] == [each.tolist() for each in again.members]
     assert once.modularity < 0.5

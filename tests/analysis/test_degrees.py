@@ -33,6 +33,9 @@ def test_degrees_of_nine_nodes(nine):
     assert [numbers[Place(level=0), f"out_{name}"] for name in ("mean", "sd", "max", "zero")] == [1, 1, 2, 1]
     assert [numbers[Place(level=3), f"in_{name}"] for name in ("mean", "max", "zero")] == [1, 2, 1]
     assert (Place(level=0), "in_mean") not in numbers
+    # Level 1: in 1 and 0, out 1 and 1. Level 2: in 2 and 1, out 1 and 2.
+    assert (Place(level=1), "in_out_correlation") not in numbers
+    assert numbers[Place(level=2), "in_out_correlation"] == pytest.approx(-1)
     assert (Place(level=3), "out_mean") not in numbers
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from dnw_graph.analysis.hubs import BUSIEST, CHANCE, HUBS, _least, hubs_of, top_share
 from dnw_graph.analysis.measure import WHOLE, Place
-from dnw_graph.analysis.random_wirings import random_wirings
+from dnw_graph.analysis.random_wirings import RandomGraphs
 from dnw_graph.analysis.wiring import wiring_from_ids
 from dnw_graph.graph.layout import chain_of_stages
 
@@ -45,7 +45,7 @@ def test_a_node_with_all_edges_is_a_hub():
 def test_random_graphs_have_hardly_any_hub():
     """Three levels send and three receive: at most 6 % of 200 graphs have a hub on average, 12 ± 3.4."""
     start = wiring_from_ids(LAYOUT, [np.arange(200), np.arange(60)])
-    with_hubs = [bool((h.inward | h.outward).any()) for h in map(hubs_of, random_wirings(start, 200))]
+    with_hubs = [bool((h.inward | h.outward).any()) for h in map(hubs_of, RandomGraphs(200).like(start))]
     assert sum(with_hubs) <= 25
 
 

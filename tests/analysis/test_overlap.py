@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from dnw_graph.analysis.chance import Spread, common_by_chance, spread_of
 from dnw_graph.analysis.measure import WHOLE, Place
-from dnw_graph.analysis.overlap import overlap_numbers, overlaps_of, sum_of
-from dnw_graph.analysis.random_wirings import random_wirings
+from dnw_graph.analysis.overlap import kinds_of, overlap_numbers, overlaps_of, sum_of
+from dnw_graph.analysis.random_wirings import RandomGraphs
 from dnw_graph.analysis.wiring import wiring_from_ids
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import chain_of_stages
@@ -32,6 +32,22 @@ def test_overlap_by_hand(nine):
     assert (whole.one, whole.other, whole.common, whole.jaccard) == (7, 6, 4, 4 / 9)
     assert whole.by_chance.mean == pytest.approx(1 + 3 / 2)
     assert whole.by_chance.sd == pytest.approx(np.hypot(first.by_chance.sd, second.by_chance.sd))
+
+
+def test_nodes_of_one_kind_have_the_same_candidates(layouts):
+    """Levels are kinds; the last three of level 2, from which the readout nodes start, are another."""
+    assert kinds_of(layouts["chain"]).tolist() == [0] * 3 + [1] * 4 + [2] * 4 + [3] * 3 + [4] * 3 + [5] * 3
+    assert kinds_of(layouts["readout"]).tolist() == [0] * 3 + [1] * 4 + [2] + [6] * 3 + [3] * 3
+
+
+def test_chance_by_density_knows_the_kinds(layouts):
+    """Both wirings have all 9 candidates between 3 twins and 3 readout nodes, and no other edge."""
+    (stage,) = layouts["readout"].stages
+    source, target = np.meshgrid([8, 9, 10], [11, 12, 13])
+    wiring = wiring_from_ids(layouts["readout"], [stage.ids(source.ravel(), target.ravel())])
+    (found,) = overlaps_of(wiring, wiring)
+    assert found.by_density == (9, 0, None)
+    assert found.by_chance.mean == pytest.approx(81 / stage.num_candidates)
 
 
 def test_overlap_numbers(nine):
@@ -60,7 +76,7 @@ def test_random_wirings_overlap_as_chance_says():
     """400 draws: the mean is within four standard errors, the spread within a fifth."""
     layout = chain_of_stages([(10, 20, 1, 2), (20, 10, 1, 1)])
     start = wiring_from_ids(layout, [np.arange(120), np.arange(80)])
-    found = [sum_of(overlaps_of(start, drawn)) for drawn in random_wirings(start, 400)]
+    found = [sum_of(overlaps_of(start, drawn)) for drawn in RandomGraphs(400).like(start)]
     chance = found[0].by_chance
     jaccard = found[0].jaccard_of(chance)
     for values, spread in (

@@ -16,6 +16,7 @@ import dnw_graph as dg
 from dnw_graph.analysis.measure import WHOLE, Place
 from dnw_graph.analysis.measures import MEASURES
 from dnw_graph.analysis.paths import paths_of
+from dnw_graph.analysis.random_wirings import RandomGraphs
 from dnw_graph.analysis.report import analyze
 from dnw_graph.analysis.source import read_source, wiring_of
 from dnw_graph.analysis.tables import heading_of, tables_of
@@ -78,11 +79,11 @@ def test_a_run_and_its_checkpoint_are_the_same(runs):
 
 
 def test_numbers_stand_beside_those_of_random_graphs(nine_file):
-    report = analyze([nine_file], draws=20)
+    report = analyze([nine_file], random=RandomGraphs(20))
     paths = find(report, "paths", "paths")
     assert paths.value == 2
     assert paths.random.draws == 20
-    drawn = [paths_of(each).total for each in dg.analysis.random_wirings(wiring_of(nine_file), 20)]
+    drawn = [paths_of(each).total for each in RandomGraphs(20).like(wiring_of(nine_file))]
     assert paths.random.mean == pytest.approx(sum(drawn) / 20)
     assert find(report, "size", "edges").random is None
     assert find(report, "busiest", "node", Place(bin=1)).random is None
@@ -94,7 +95,7 @@ def test_numbers_stand_beside_those_of_random_graphs(nine_file):
 
 def test_what_a_random_graph_counts_and_the_wiring_lacks_is_there(nine_file):
     """No node of level 3 has three edges in the nine nodes; some of 50 random graphs have one."""
-    report = analyze([nine_file], draws=50, measures=["degree_distribution"])
+    report = analyze([nine_file], random=RandomGraphs(50), measures=["degree_distribution"])
     row = find(report, "degree_distribution", "in_nodes", Place(level=3, bin=2))
     assert row.value == 1
     assert 0 < row.random.mean < 3
@@ -105,7 +106,7 @@ def test_what_a_random_graph_counts_and_the_wiring_lacks_is_there(nine_file):
 
 def test_two_runs(runs):
     """Both have the same random graphs; the second has no turnover, as it was never trained."""
-    report = analyze(runs, draws=3)
+    report = analyze(runs, random=RandomGraphs(3))
     one, two = map(str, runs)
     assert (
         find(report, "paths", "paths", wiring=one).random == find(report, "paths", "paths", wiring=two).random
@@ -119,7 +120,7 @@ def test_two_runs(runs):
 
 
 def test_rows_are_in_order_and_unique(runs):
-    report = analyze(runs, draws=2)
+    report = analyze(runs, random=RandomGraphs(2))
     keys = [(row.wiring, row.other, row.measure, row.place, row.quantity) for row in report.rows]
     assert len(set(keys)) == len(keys)
     order = [measure.name for measure in MEASURES]
@@ -130,21 +131,21 @@ def test_rows_are_in_order_and_unique(runs):
 
 def test_every_quantity_has_a_unit_and_is_finite(runs):
     units = {measure.name: measure.units for measure in MEASURES}
-    for row in analyze(runs, draws=2).rows:
+    for row in analyze(runs, random=RandomGraphs(2)).rows:
         assert row.unit == units[row.measure][row.quantity]
         assert math.isfinite(row.value)
         assert type(row.value) in (int, float)
 
 
 def test_no_draws_no_comparison(nine_file):
-    report = analyze([nine_file], draws=0)
+    report = analyze([nine_file], random=RandomGraphs(0))
     assert all(row.random is None for row in report.rows)
     assert not any(line.is_random for table in tables_of(report) for line in table.lines)
     assert len(heading_of(report)) == 1
 
 
 def test_tables_say_numbers_once(nine_file, runs):
-    report = analyze([nine_file], draws=5, measures=["paths", "densities"])
+    report = analyze([nine_file], random=RandomGraphs(5), measures=["paths", "densities"])
     paths, densities = tables_of(report)
     assert paths.columns == ("", "", "paths", "share %", "mean length")
     assert [line.cells[:3] for line in paths.lines if not line.is_random] == [
@@ -160,12 +161,12 @@ def test_tables_say_numbers_once(nine_file, runs):
     ]
     assert {len(line.cells) for line in densities.lines} == {5}
     # The only stage is the whole.
-    (size,) = tables_of(analyze(runs, draws=0, measures=["size"]))
+    (size,) = tables_of(analyze(runs, random=RandomGraphs(0), measures=["size"]))
     assert [line.cells[:2] for line in size.lines] == [("all", str(runs[0])), ("", str(runs[1]))]
 
 
 def test_wirings_share_the_line_of_their_random_graphs(runs):
-    (table,) = tables_of(analyze(runs, draws=2, measures=["hubs"]))
+    (table,) = tables_of(analyze(runs, random=RandomGraphs(2), measures=["hubs"]))
     last = [line.cells[:2] for line in table.lines[-3:]]
     assert last == [("all", str(runs[0])), ("", str(runs[1])), ("", "2 random")]
 
@@ -173,13 +174,13 @@ def test_wirings_share_the_line_of_their_random_graphs(runs):
 @pytest.mark.parametrize("suffix", [".csv", ".json"])
 def test_files_are_the_same_for_the_same_report(tmp_path, runs, suffix):
     first, second = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
-    write_report(analyze(runs, draws=2), first)
-    write_report(analyze(runs, draws=2), second)
+    write_report(analyze(runs, random=RandomGraphs(2)), first)
+    write_report(analyze(runs, random=RandomGraphs(2)), second)
     assert first.read_bytes() == second.read_bytes()
 
 
 def test_csv_and_json_hold_the_same_numbers(tmp_path, runs):
-    report = analyze(runs, draws=2)
+    report = analyze(runs, random=RandomGraphs(2))
     write_report(report, tmp_path / "a.csv")
     write_report(report, tmp_path / "a.json")
     with (tmp_path / "a.csv").open(newline="") as file:
@@ -195,7 +196,7 @@ def test_csv_and_json_hold_the_same_numbers(tmp_path, runs):
         "bin": "length",
         "units": {"paths": "paths", "share": "share", "mean_length": "edges"},
     }
-    assert (found["draws"], found["seed"], found["version"]) == (2, 0, 1)
+    assert (found["random"], found["version"]) == ({"draws": 2, "seed": 0, "keep": "stages"}, 1)
 
 
 def test_mistakes_are_said(tmp_path, nine_file, runs):
@@ -203,13 +204,12 @@ def test_mistakes_are_said(tmp_path, nine_file, runs):
         ([nine_file], {"measures": ["pahts"]}, "measure 'pahts' is unknown; use size, statuses"),
         ([nine_file], {"measures": ["turnover"]}, "no turnover, .* or leave out measure 'turnover'"),
         ([nine_file], {"measures": ["overlap"]}, "measure 'overlap' compares two wirings"),
-        ([nine_file], {"draws": -1}, "-1 random graphs"),
         ([nine_file, runs[0]], {}, r"is of another network \(tiny_static, 900 nodes in 6 levels\) than"),
     ):
         with pytest.raises(InputError, match=words):
             analyze(arguments, **options)
     with pytest.raises(InputError, match=r"'.txt' names no format for analyses; use .csv, .json"):
-        write_report(analyze([nine_file], draws=0), tmp_path / "a.txt")
+        write_report(analyze([nine_file], random=RandomGraphs(0)), tmp_path / "a.txt")
 
 
 def test_a_file_is_analyzed_without_torch(nine_file):
@@ -222,7 +222,7 @@ def test_a_file_is_analyzed_without_torch(nine_file):
         "            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Block())\n"
         "import dnw_graph as dg\n"
-        f"print(len(dg.analysis.analyze([{str(nine_file)!r}], draws=2).rows) > 50)\n"
+        f"print(len(dg.analysis.analyze([{str(nine_file)!r}]).rows) > 50)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout == "True\n", done.stderr

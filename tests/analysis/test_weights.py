@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dnw_graph.analysis.measure import WHOLE, Place
-from dnw_graph.analysis.random_wirings import random_wirings
+from dnw_graph.analysis.random_wirings import RandomGraphs
 from dnw_graph.analysis.weights import WEIGHT_PAIRS, WEIGHTS, percentiles_of
 from dnw_graph.errors import InputError
 
@@ -35,6 +35,6 @@ def test_percentiles_interpolate_between_neighbours():
 
 
 def test_random_graphs_have_no_weights(nine):
-    (drawn,) = random_wirings(nine, 1)
+    (drawn,) = RandomGraphs(1).like(nine)
     with pytest.raises(InputError, match="without weights"):
         WEIGHTS.numbers(drawn)
