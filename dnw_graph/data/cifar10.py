@@ -33,7 +33,7 @@ def read(directory: str | None, train: bool) -> ImageArrays:
 
     Raises InputError when the files are nowhere and cannot be downloaded, or are not what they should be.
     """
-    root = data_directory(directory)
+    root = data_directory(directory, for_download=True)
     if root is None:
         raise InputError(
             "data.dataset cifar10: no data directory given; name one that holds cifar-10-batches-bin or "

@@ -12,16 +12,18 @@ from pathlib import Path
 from dnw_graph.errors import InputError
 
 
-def data_directory(directory: str | None) -> Path | None:
-    """The configured data directory, which must exist; None if none was given."""
+def data_directory(directory: str | None, *, for_download: bool = False) -> Path | None:
+    """The configured data directory, which must exist; None if none was given.
+
+    for_download  whether what is not in it can be downloaded into it
+    """
     if directory is None:
         return None
     root = Path(directory).expanduser()
     if not root.is_dir():
         what = "is not a directory" if root.exists() else "does not exist"
-        raise InputError(
-            f"data.directory: {root} {what}; give an existing one (it may be empty, for a download)"
-        )
+        empty = " (it may be empty, for a download)" if for_download else ""
+        raise InputError(f"data.directory: {root} {what}; give an existing one{empty}")
     return root
 
 

@@ -62,7 +62,7 @@ def find_folder(directory: str | None) -> Path:
 
     An incomplete torchvision folder is what an interrupted download leaves; another attempt completes it.
     """
-    root = data_directory(directory)
+    root = data_directory(directory, for_download=True)
     if root is None:
         if holds_any(DEBIAN_FOLDER):
             return DEBIAN_FOLDER
