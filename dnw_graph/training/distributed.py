@@ -122,10 +122,14 @@ def choose_device(device: str, local_rank: int = 0) -> torch.device:
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device == "cpu" or (device == "auto" and not found):
         return torch.device("cpu")
+    if not found:
+        raise InputError(
+            f"training.device {device}: torch finds no CUDA device; set it to cpu (dnw-graph info says why)"
+        )
     if local_rank >= found:
         raise InputError(
-            f"training.device {device}: process {local_rank + 1} of this machine finds {found} CUDA devices; "
-            "set training.device to cpu or start fewer processes"
+            f"training.device {device}: process {local_rank + 1} of this machine needs a CUDA device of its "
+            f"own, and torch finds {found}; start fewer processes or set it to cpu"
         )
     torch.cuda.set_device(local_rank)
     return torch.device("cuda", local_rank)

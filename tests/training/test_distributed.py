@@ -15,8 +15,9 @@ import torch
 from safetensors.torch import load_file
 
 from dnw_graph.data import open_data
+from dnw_graph.errors import InputError
 from dnw_graph.training import load_run
-from dnw_graph.training.distributed import fingerprint
+from dnw_graph.training.distributed import choose_device, fingerprint
 from dnw_graph.training.evaluate import evaluate
 
 HERE = Path(__file__).parent
@@ -46,6 +47,26 @@ def test_fingerprints_tell_wirings_apart():
     swapped[[1, 2]] = ids[[2, 1]]
     assert len({fingerprint(each) for each in (ids, other, swapped, ids[:-1])}) == 4
     assert fingerprint(ids) == fingerprint(ids.clone())
+
+
+@pytest.mark.parametrize(
+    ("found", "local_rank", "sentence"),
+    [
+        (
+            0,
+            0,
+            r"training\.device cuda: torch finds no CUDA device; set it to cpu \(dnw-graph info says why\)",
+        ),
+        (1, 1, r"process 2 of this machine needs a CUDA device of its own, and torch finds 1; start fewer"),
+    ],
+)
+def test_a_missing_device_is_told_without_processes_where_there_is_one(
+    monkeypatch, found, local_rank, sentence
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: found > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: found)
+    with pytest.raises(InputError, match=sentence):
+        choose_device("cuda", local_rank)
 
 
 def test_collectives_agree():
