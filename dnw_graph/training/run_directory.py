@@ -130,6 +130,10 @@ def locate_checkpoint(path: str | Path, name: str = "best") -> Path:
     path = Path(path)
     if (path / "state.json").is_file():
         return path
+    if path.is_file():
+        inside = next((folder for folder in list(path.parents)[:3] if _is_run(folder)), None)
+        instead = f"{inside}" if inside else "the --run-dir of a training, or a checkpoint in it"
+        raise InputError(f"{path}: is a file, not a run directory; give {instead}.")
     if not path.is_dir():
         raise InputError(
             f"{path}: no such run directory; give the --run-dir of a training, or a checkpoint in it."
@@ -143,6 +147,10 @@ def locate_checkpoint(path: str | Path, name: str = "best") -> Path:
             f"{path}: has no {name} checkpoint yet; use its {other} one, {path / 'checkpoints' / other}."
         )
     raise InputError(f"{path}: no checkpoint here; give the --run-dir of a training that saved one.")
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "checkpoints").is_dir() or (folder / "state.json").is_file()
 
 
 def run_of(checkpoint: Path) -> Path:

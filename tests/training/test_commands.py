@@ -201,6 +201,20 @@ def test_evaluation_of_what_is_no_run(tmp_path, command, place):
     assert str(tmp_path / place) in refused(command("evaluate", tmp_path / place))
 
 
+@pytest.mark.parametrize(
+    ("file", "instead"), [("config.yaml", ""), ("checkpoints/best/model.safetensors", "/checkpoints/best")]
+)
+def test_evaluation_of_a_file_names_the_run_it_lies_in(run, command, file, instead):
+    expected = f"{run / file}: is a file, not a run directory; give {run}{instead}."
+    assert expected in refused(command("evaluate", run / file))
+
+
+def test_evaluation_of_a_file_elsewhere(tmp_path, command):
+    (tmp_path / "x").write_text("")
+    err = refused(command("evaluate", tmp_path / "x"))
+    assert "is a file, not a run directory; give the --run-dir of a training" in err
+
+
 def test_evaluation_before_the_first_epoch_points_to_the_last_checkpoint(run, command):
     shutil.rmtree(run / "checkpoints/best")
     assert "has no best checkpoint yet; use its last one" in refused(command("evaluate", run))
