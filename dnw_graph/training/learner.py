@@ -104,20 +104,14 @@ class Learner:
         """The network that scores count for: the averaged one if there is one."""
         return self.model if self.average is None else self.average.model(self.model, step)
 
-    def check_finite(self, step: int) -> None:
-        """Raise InputError unless sums, weights and running statistics are finite. A collective."""
-        problem = None
+    def check_finite(self) -> None:
+        """Raise FloatingPointError unless sums, weights and running statistics are finite. A collective."""
         if not bool(torch.isfinite(self.world.total(self.window.sums)).all()):
-            problem = "the training loss is not finite"
-        elif name := first_not_finite(self.model.state_dict()):
-            problem = f"{name} is not finite"
-        elif self.wired:
-            try:
-                self.model.check_finite()
-            except FloatingPointError as error:
-                problem = what_is_wrong(error)
-        if problem:
-            raise diverged(step, problem, self.cfg)
+            raise FloatingPointError("the training loss is not finite")
+        if name := first_not_finite(self.model.state_dict()):
+            raise FloatingPointError(f"{name} is not finite")
+        if self.wired:
+            self.model.check_finite()
 
     def tensors(self, step: int) -> dict[str, dict[str, Tensor]]:
         """Everything that a checkpoint stores as tensors, by file."""
@@ -186,19 +180,6 @@ def synchronise_norm(model: Any) -> None:
             "processes; set it to false (batch statistics per process)."
         )
     model.synchronise_norm()
-
-
-def what_is_wrong(error: FloatingPointError) -> str:
-    """The network's own words, without its advice: ours knows the run's settings."""
-    return str(error).partition(";")[0]
-
-
-def diverged(step: int, problem: str, cfg: Config) -> InputError:
-    """The error of a run whose numbers left the finite range."""
-    return InputError(
-        f"training stopped at step {step}: {problem}; lower optimizer.lr (now {cfg.optimizer.lr:g}) or "
-        f"lengthen schedule.warmup_epochs (now {cfg.schedule.warmup_epochs:g}); what was saved is good."
-    )
 
 
 def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:

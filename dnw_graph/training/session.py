@@ -13,11 +13,12 @@ from typing import Any
 from torch import Tensor
 
 from dnw_graph.data import Batches
+from dnw_graph.errors import InputError
 from dnw_graph.training import random_state
-from dnw_graph.training.checkpoint import write_checkpoint
+from dnw_graph.training.checkpoint import find_checkpoint, write_checkpoint
 from dnw_graph.training.distributed import World
 from dnw_graph.training.evaluate import evaluate
-from dnw_graph.training.learner import Learner, diverged, what_is_wrong
+from dnw_graph.training.learner import Learner
 from dnw_graph.training.log import Journal
 from dnw_graph.training.progress import Display
 from dnw_graph.training.run_directory import RunDirectory
@@ -104,7 +105,7 @@ class Session:
         try:
             self.learner.step(position.step, parts, self.lr(position.step))
         except FloatingPointError as error:
-            raise diverged(position.step + 1, what_is_wrong(error), self.cfg) from error
+            raise self._diverged(position.step + 1, error) from error
         position.step += 1
         position.step_in_epoch += 1
         self.display.step(position.epoch + 1, position.step_in_epoch)
@@ -125,9 +126,7 @@ class Session:
         self._close_window()
 
     def evaluate(self) -> dict[str, float] | None:
-        """Test scores of the network that counts; None on Ctrl-C (one process only)."""
-        self._check()
-        self._lap()
+        """Test scores of the network that counts; None on Ctrl-C (one process only). Save before it."""
         self.world.share_statistics(self.learner.model)
         scores = evaluate(
             self.learner.evaluated(self.position.step),
@@ -195,9 +194,24 @@ class Session:
 
     def _check(self) -> None:
         """Numbers are in range and all ranks hold one wiring; InputError otherwise. Waits for the device."""
-        self.learner.check_finite(self.position.step)
+        try:
+            self.learner.check_finite()
+        except FloatingPointError as error:
+            raise self._diverged(self.position.step, error) from error
         if self.learner.wired:
             self.world.check_wirings(self.learner.model.wirings(), self.position.step)
+
+    def _diverged(self, step: int, error: FloatingPointError) -> InputError:
+        """The error of a run whose numbers left the finite range."""
+        # Without the network's own advice: ours knows the run's settings.
+        problem = str(error).partition(";")[0]
+        lr, warmup = self.cfg.optimizer.lr, self.cfg.schedule.warmup_epochs
+        is_saved = find_checkpoint(self.run.checkpoint("last")) is not None
+        kept = "the last checkpoint is good" if is_saved else "no checkpoint was written yet"
+        return InputError(
+            f"training stopped at step {step}: {problem}; lower optimizer.lr (now {lr:g}) or lengthen "
+            f"schedule.warmup_epochs (now {warmup:g}) and start again with another --run-dir; {kept}."
+        )
 
     def _write(self, directory: Path, ranks: list[dict[str, Any]]) -> None:
         assert self.journal is not None

@@ -142,10 +142,17 @@ def test_numbers_out_of_range_stop_the_run_and_leave_the_last_checkpoint(
     original = Session.lr
     monkeypatch.setattr(Session, "lr", lambda self, step: 1e30 if step >= 30 else original(self, step))
     with pytest.raises(
-        InputError, match=r"training stopped at step 3\d: .* lower optimizer\.lr \(now 0\.1\)"
+        InputError,
+        match=r"training stopped at step 3\d: .*optimizer\.lr \(now 0\.1\).*; the last checkpoint is good\.$",
     ):
         train(recipe("checkpoint.every_steps=35"), tmp_path / "run")
     state = json.loads((tmp_path / "run/checkpoints/last/state.json").read_text())
     assert state["position"]["step"] == 22
     assert [record["step"] for record in records(tmp_path / "run")] == [10, 20, 22, 30]
     assert not list((tmp_path / "run/checkpoints").glob(".*"))
+
+
+def test_numbers_out_of_range_before_the_first_checkpoint_do_not_speak_of_one(tmp_path, recipe):
+    with pytest.raises(InputError, match=r"training stopped at step .*; no checkpoint was written yet\.$"):
+        train(recipe("optimizer.lr=1e30"), tmp_path / "run")
+    assert not (tmp_path / "run/checkpoints").exists()
