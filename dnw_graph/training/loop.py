@@ -48,6 +48,7 @@ def train(
                     session.save()
                 if session.stop_requested():
                     return session.interrupt()
+            session.save()  # An image that cannot be read, or a crash, must not cost the epoch.
             scores = session.evaluate()
             if scores is None:
                 return session.interrupt()

@@ -116,6 +116,38 @@ def test_ctrl_c_during_evaluation_resumes_with_that_evaluation(tmp_path, recipe,
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
+def test_an_evaluation_that_fails_costs_no_training(tmp_path, recipe, monkeypatch, whole):
+    """The test split breaks off in its second batch, as for an image that cannot be decoded."""
+    run, cfg = tmp_path / "run", recipe(*EVERYTHING)
+    with monkeypatch.context() as patch:
+        from dnw_graph.training import loop
+
+        open_data = loop.open_data
+
+        def damaged(*args, **options):
+            batches = open_data(*args, **options)
+            if not options["train"]:
+                epoch = batches.epoch
+
+                def broken(number):
+                    yield next(epoch(number))
+                    raise InputError("val/cat/7.JPEG: cannot be decoded; replace or remove this file")
+
+                batches.epoch = broken
+            return batches
+
+        patch.setattr(loop, "open_data", damaged)
+        for resume in (None, "auto"):
+            with pytest.raises(InputError, match=r"7\.JPEG: cannot be decoded"):
+                train(cfg, run, resume=resume)
+            position = json.loads((run / "checkpoints/last/state.json").read_text())["position"]
+            assert (position["epoch"], position["step"]) == (0, 22)
+    assert not (run / "checkpoints/best").exists()
+
+    train(cfg, run, resume="auto")
+    assert contents(run) == contents(whole)
+
+
 def test_auto_in_a_new_directory_starts_and_says_so(tmp_path, recipe, capsys):
     train(recipe("training.epochs=1"), tmp_path / "run", resume="auto")
     assert "from the beginning, for there is no checkpoint yet" in capsys.readouterr().out
