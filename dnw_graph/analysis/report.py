@@ -92,7 +92,7 @@ def analyze(
     units = {measure.name: list(measure.units) for measure in chosen}
     # Stable: wirings stay in the order in which they were given.
     rows.sort(key=lambda row: (order[row.measure], _last(row.place), units[row.measure].index(row.quantity)))
-    return Report(tuple(sources), random, chosen, tuple(rows), tuple(notes))
+    return Report(tuple(sources), random, chosen, tuple(rows), tuple(dict.fromkeys(notes)))
 
 
 def _chosen(names: Collection[str]) -> tuple[Measure, ...]:

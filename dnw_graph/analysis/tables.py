@@ -120,7 +120,8 @@ def _heading(quantity: str, unit: str) -> str:
 
 def _spread(spread: Spread, unit: str) -> str:
     if not spread.sd:
-        return _number(spread.mean, unit)
+        whole = int(spread.mean)
+        return _number(whole if whole == spread.mean else spread.mean, unit)
     return f"{_number(float(spread.mean), unit)} ± {_number(float(spread.sd), unit)}"
 
 
