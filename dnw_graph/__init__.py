@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dnw_graph.accounting import count
     from dnw_graph.inference import compile
     from dnw_graph.interchange import load_graph, save_graph
+    from dnw_graph.interchange.networkx_graph import to_networkx
     from dnw_graph.interchange.official import from_official
     from dnw_graph.models.registry import build_model
     from dnw_graph.training.config import load_config
@@ -27,6 +28,7 @@ _HOMES = {
     "load_config": "dnw_graph.training.config",
     "load_graph": "dnw_graph.interchange",
     "save_graph": "dnw_graph.interchange",
+    "to_networkx": "dnw_graph.interchange.networkx_graph",
 }
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "load_config",
     "load_graph",
     "save_graph",
+    "to_networkx",
 ]
 
 

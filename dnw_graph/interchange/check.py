@@ -2,42 +2,45 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import json
+from collections.abc import Sequence
 from typing import NoReturn
 
 import numpy as np
 
 from dnw_graph.errors import InputError
-from dnw_graph.graph.layout import Layout, Stage, chain_of_stages, groups_with_readout
-from dnw_graph.graph.status import STATUS_NAMES
-from dnw_graph.interchange.graph import FORMAT_VERSION, NODE_OPERATION, RAW_NORM, Array, Graph, fold
+from dnw_graph.graph.layout import Layout, Stage
+from dnw_graph.interchange.graph import Array, Graph, fold
+from dnw_graph.interchange.levels import whole_layout
+from dnw_graph.interchange.part import check_part
+from dnw_graph.interchange.schema import (
+    ATTRIBUTES,
+    EDGE_FIELDS,
+    ENDS,
+    FORMAT_VERSION,
+    NODE_FIELDS,
+    NODE_OPERATION,
+    NUMBER_FIELD,
+    RAW_FIELDS,
+    RAW_NORM,
+    REQUIRED_ATTRIBUTES,
+    Field,
+)
 
-# A bound on the work that a hostile file can cause.
-MAX_LEVELS = 1000
-
-NORMS = ("batch", "instance", "none")
-
-# Name of an array → what it holds, and the shape of one node's or edge's entry.
-Contents = dict[str, tuple[str, tuple[int, ...]]]
-_INTEGER: tuple[str, tuple[int, ...]] = ("int64", ())
-_FLOAT: tuple[str, tuple[int, ...]] = ("float32 or float64", ())
-_TEXT: tuple[str, tuple[int, ...]] = ("text", ())
-NODE_ARRAYS: Contents = {
-    **dict.fromkeys(("level", "channel", "stage", "resolution", "stride", "carry"), _INTEGER),
-    **dict.fromkeys(("status", "norm"), _TEXT),
-    **dict.fromkeys(("scale", "shift", "eps"), _FLOAT),
-    "kernel": ("float32 or float64", (3, 3)),
-}
 _CONTENT = {"i8": "int64", "f4": "float32 or float64", "f8": "float32 or float64", "text": "text"}
-RAW_ARRAYS: Contents = dict.fromkeys(RAW_NORM, _FLOAT)
-EDGE_ARRAYS: Contents = {**dict.fromkeys(("source", "target", "id"), _INTEGER), "weight": _FLOAT}
+_WANTED = {"integer": "int64", "number": "float32 or float64", "kernel": "float32 or float64", "name": "text"}
 
 
-def check_graph(graph: Graph, where: str) -> Layout:
-    """The layout that a graph is a wiring of. Raises InputError, naming `where`, if it is none."""
+def check_graph(graph: Graph, where: str, *, allow_part: bool = False) -> Layout:
+    """The layout that a graph is a wiring of. Raises InputError, naming `where`, if it is none.
+
+    allow_part  nodes may have been left out; the layout is that of the whole wiring all the same
+    """
     check_attributes(graph.attributes, where)
-    _check_arrays(graph, where)
-    layout = layout_of(graph, where)
+    _check_table("nodes", graph.nodes, NODE_FIELDS, (*RAW_FIELDS, NUMBER_FIELD), where)
+    _check_table("edges", graph.edges, (*ENDS, *EDGE_FIELDS), (), where)
+    check_part(graph, where)
+    layout = layout_of(graph, where, allow_part=allow_part)
     _check_operations(graph, layout, where)
     _check_edges(graph, layout, where)
     return layout
@@ -55,108 +58,108 @@ def check_attributes(attributes: object, where: str) -> None:
     if version > FORMAT_VERSION:
         newest = f"{FORMAT_VERSION}, the newest that this dnw-graph reads"
         _refuse(where, f"format version {version} is newer than {newest}; upgrade dnw-graph")
-    if attributes.get("node_operation") != NODE_OPERATION:
-        found = attributes.get("node_operation")
-        _refuse(where, f"node_operation is {found!r}; this dnw-graph knows {NODE_OPERATION!r} only")
+    if missing := [name for name in REQUIRED_ATTRIBUTES if name not in attributes]:
+        _refuse(where, f"has no graph attribute {missing[0]}; give a file that dnw-graph wrote")
+    for name, value in attributes.items():
+        if name not in ATTRIBUTES:
+            _refuse(where, f"graph attribute {name!r} is unknown; {', '.join(ATTRIBUTES)} are known")
+        if type(value) is not ATTRIBUTES[name]:
+            _refuse(where, f"{name} is {value!r:.60}, which is no {_KINDS[ATTRIBUTES[name]]}")
+        if isinstance(value, str) and not value.isprintable():
+            _refuse(where, f"{name} is {value!r:.60}; use printable characters only")
+    if attributes["node_operation"] != NODE_OPERATION:
+        found = attributes["node_operation"]
+        _refuse(where, f"node_operation is {found!r:.60}; this dnw-graph knows {NODE_OPERATION!r} only")
+    try:
+        json.dumps(attributes, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        _refuse(where, f"its graph attributes are no plain values ({error}); use text, numbers and lists")
 
 
-def layout_of(graph: Graph, where: str) -> Layout:
-    """Levels and stages, rebuilt from the nodes' arrays. Raises InputError if they contradict each other."""
-    nodes = graph.nodes
-    level, count = nodes["level"], graph.num_nodes
-    if not count or level.min() < 0 or level.max() >= count:
-        _refuse(where, "the nodes' levels do not run from 0 on; number nodes level by level")
-    sizes = np.bincount(level).tolist()
-    if len(sizes) > MAX_LEVELS:
-        _refuse(where, f"has {len(sizes)} levels; no network here has more than {MAX_LEVELS}")
-    if len(sizes) < 2 or 0 in sizes or not np.array_equal(level, np.repeat(np.arange(len(sizes)), sizes)):
-        _refuse(where, "nodes are not numbered level by level, from level 0 on")
-    if nodes["stride"].min() < 1 or nodes["resolution"].min() < 1:
-        _refuse(where, "a stride or a resolution is less than 1")
-    firsts = np.cumsum([0, *sizes[:-1]])
-    stages, strides = nodes["stage"][firsts].tolist(), nodes["stride"][firsts].tolist()
-    steps = [after - before for before, after in pairwise(stages)]
-    if stages[0] != -1 or steps[0] != 1 or not set(steps) <= {0, 1}:
-        _refuse(where, f"levels are in stages {stages}; -1 comes first, then 0, 1, … without gaps")
-    carried = bool((nodes["carry"] >= 0).any())
-    layout = _with_readout(sizes, where) if carried else _chain(sizes, stages, strides, where)
+_KINDS = {int: "whole number", str: "text", list: "list", dict: "mapping"}
+
+
+def layout_of(graph: Graph, where: str, *, allow_part: bool = False) -> Layout:
+    """Levels and stages, rebuilt from the nodes' arrays. Raises InputError if they contradict each other,
+    or if nodes were left out and `allow_part` is false.
+    """
+    nodes, part = graph.nodes, graph.attributes.get("part", {})
+    if "number" in nodes and not allow_part:
+        _refuse(where, "holds a part of a wiring only; export it without leaving nodes out")
+    layout, side = whole_layout(graph, where)
+    numbers = graph.numbers
+    if "levels" in part:
+        if (row := _first((numbers < 0) | (numbers >= layout.num_nodes))) is not None:
+            found = f"the number of node {row} is {numbers[row]}"
+            _refuse(where, f"{found}; nodes are numbered from 0 to {layout.num_nodes - 1}")
+        if (row := _first(np.diff(numbers) <= 0)) is not None:
+            _refuse(where, f"node {numbers[row + 1]} follows node {numbers[row]}; give each once, ascending")
     expected = {
-        "channel": np.concatenate([np.arange(size) for size in sizes]),
+        "level": layout.per_node([each.index for each in layout.levels]),
+        "channel": np.concatenate([np.arange(level.size) for level in layout.levels]),
         "stage": layout.per_node([each.stage for each in layout.levels]),
         "stride": layout.per_node([each.stride for each in layout.levels]),
-        "resolution": layout.per_node(layout.resolutions(int(nodes["resolution"][0]))),
+        "resolution": layout.per_node(layout.resolutions(side)),
         "carry": layout.carried_from(),
     }
     for name, values in expected.items():
-        if (node := _first(nodes[name] != values)) is not None:
-            found = f"{name} of node {node} is {nodes[name][node]}"
+        if (row := _first(nodes[name] != values[numbers])) is not None:
+            node = numbers[row]
+            found = f"{name} of node {node} is {nodes[name][row]}"
             _refuse(where, f"{found}; by its levels, stages and strides it must be {values[node]}")
     return layout
 
 
-def _with_readout(sizes: list[int], where: str) -> Layout:
-    try:
-        return groups_with_readout(sizes[:-1], sizes[-1])
-    except ValueError as error:
-        raise InputError(f"{where}: {error}") from None
-
-
-def _chain(sizes: list[int], stages: list[int], strides: list[int], where: str) -> Layout:
-    table = []
-    for stage in range(stages[-1] + 1):
-        first = stages.index(stage)
-        members = sizes[first : first + stages.count(stage)]
-        if len(set(members)) > 1:
-            _refuse(where, f"levels of stage {stage} have {members} nodes; they must be of one size")
-        table.append((sizes[first - 1], members[0], strides[first - 1], len(members)))
-    return chain_of_stages(table)
-
-
-def _check_arrays(graph: Graph, where: str) -> None:
-    _check_table("nodes", graph.nodes, NODE_ARRAYS, RAW_ARRAYS, where)
-    _check_table("edges", graph.edges, EDGE_ARRAYS, {}, where)
-
-
 def _check_table(
-    table: str, arrays: dict[str, Array], required: Contents, optional: Contents, where: str
+    table: str,
+    arrays: dict[str, Array],
+    required: Sequence[Field],
+    optional: Sequence[Field],
+    where: str,
 ) -> None:
-    if missing := [name for name in required if name not in arrays]:
+    if missing := [field.name for field in required if field.name not in arrays]:
         _refuse(where, f"has no {table}.{missing[0]}; give a whole graph, as dnw-graph writes it")
-    length = len(arrays[next(iter(required))]) if arrays[next(iter(required))].ndim else 0
-    for name, (content, entry) in {**required, **optional}.items():
-        if name not in arrays:
+    first = arrays[required[0].name]
+    length = len(first) if first.ndim else 0
+    for field in (*required, *optional):
+        if field.name not in arrays:
             continue
-        array = arrays[name]
-        if array.shape != (length, *entry):
-            _refuse(where, f"{table}.{name} has shape {list(array.shape)} instead of {[length, *entry]}")
+        array = arrays[field.name]
+        wanted = (length, *field.shape)
+        if array.shape != wanted:
+            _refuse(where, f"{table}.{field.name} has shape {list(array.shape)} instead of {list(wanted)}")
         kind = "text" if array.dtype.kind == "U" else array.dtype.str[1:] if array.dtype.isnative else "?"
-        if _CONTENT.get(kind) != content:
-            _refuse(where, f"{table}.{name} holds {array.dtype} instead of {content}")
+        if _CONTENT.get(kind) != _WANTED[field.kind]:
+            _refuse(where, f"{table}.{field.name} holds {array.dtype} instead of {_WANTED[field.kind]}")
 
 
 def _check_operations(graph: Graph, layout: Layout, where: str) -> None:
-    nodes = graph.nodes
-    for name, known in (("status", STATUS_NAMES), ("norm", NORMS)):
-        if (node := _first(~np.isin(nodes[name], known))) is not None:
-            _refuse(
-                where, f"{name} of node {node} is {str(nodes[name][node])!r}; {', '.join(known)} are known"
-            )
-    sends = layout.per_node([level.sends for level in layout.levels]).astype(bool)
-    if (node := _first((nodes["norm"] != "none") != sends)) is not None:
-        found = f"norm of node {node} is {str(nodes['norm'][node])!r}"
+    nodes, numbers = graph.nodes, graph.numbers
+    for field in NODE_FIELDS:
+        if field.kind == "name" and (row := _first(~np.isin(nodes[field.name], field.known))) is not None:
+            found = f"{field.name} of node {numbers[row]} is {str(nodes[field.name][row])!r:.60}"
+            _refuse(where, f"{found}; {', '.join(field.known)} are known")
+    sends = layout.per_node([level.sends for level in layout.levels]).astype(bool)[numbers]
+    if (row := _first((nodes["norm"] != "none") != sends)) is not None:
+        found = f"norm of node {numbers[row]} is {str(nodes['norm'][row])!r}"
         _refuse(where, f"{found}; it is none in the last level, and only there")
-    for name in ("scale", "shift", "eps", "kernel"):
-        values = nodes[name].reshape(len(sends), -1)
-        if (node := _first(sends & ~np.isfinite(values).all(axis=1))) is not None:
-            _refuse(where, f"{name} of node {node} is not a finite number")
-    if (node := _first(sends & ~(nodes["eps"] > 0))) is not None:
-        _refuse(where, f"eps of node {node} is {nodes['eps'][node]:g}; it must be positive")
+    for field in NODE_FIELDS:
+        if not field.has_float_type:
+            continue
+        values = nodes[field.name].reshape(len(sends), -1)
+        if (row := _first(sends & ~np.isfinite(values).all(axis=1))) is not None:
+            _refuse(where, f"{field.name} of node {numbers[row]} is not a finite number")
+        if (row := _first(~sends & ~np.isnan(values).all(axis=1))) is not None:
+            found = f"node {numbers[row]} has a {field.name}"
+            _refuse(where, f"{found}; a node without operation (norm none) has none")
+    if (row := _first(sends & ~(nodes["eps"] > 0))) is not None:
+        _refuse(where, f"eps of node {numbers[row]} is {nodes['eps'][row]:g}; it must be positive")
     _check_raw_norms(graph, sends, where)
 
 
 def _check_raw_norms(graph: Graph, sends: Array, where: str) -> None:
     """A file that says scale and shift twice must mean the same."""
-    nodes = graph.nodes
+    nodes, numbers = graph.nodes, graph.numbers
     present = [name for name in RAW_NORM if name in nodes]
     if not present:
         return
@@ -164,14 +167,15 @@ def _check_raw_norms(graph: Graph, sends: Array, where: str) -> None:
         _refuse(where, f"has nodes.{present[0]} but not all of {', '.join(RAW_NORM)}; give all four or none")
     batch = nodes["norm"] == "batch"
     measured = np.isfinite(nodes["norm_mean"]) & np.isfinite(nodes["norm_var"]) & (nodes["norm_var"] >= 0)
-    if (node := _first(sends & (batch != measured))) is not None:
-        _refuse(where, f"norm_mean or norm_var of node {node} does not fit its norm, {nodes['norm'][node]}")
+    if (row := _first(sends & (batch != measured))) is not None:
+        node, norm = numbers[row], nodes["norm"][row]
+        _refuse(where, f"norm_mean or norm_var of node {node} does not fit its norm, {norm}")
     with np.errstate(all="ignore"):
         scale, shift = fold({name: nodes[name] for name in RAW_NORM}, nodes["eps"])
         same = np.isclose(scale, nodes["scale"], rtol=1e-9, atol=0)
         same &= np.isclose(shift, nodes["shift"], rtol=1e-9)
-    if (node := _first(sends & ~same)) is not None:
-        found = f"scale and shift of node {node} are not what its norm_* arrays give"
+    if (row := _first(sends & ~same)) is not None:
+        found = f"scale and shift of node {numbers[row]} are not what its norm_* arrays give"
         _refuse(where, f"{found}; change both, or drop norm_*")
 
 
@@ -194,14 +198,15 @@ def _check_edges(graph: Graph, layout: Layout, where: str) -> None:
 
 def _check_ids(graph: Graph, stage: Stage, mine: Array, where: str) -> None:
     """mine  [e]: the edges of the stage"""
-    source, target, found = (graph.edges[name][mine] for name in ("source", "target", "id"))
+    numbers, found = graph.numbers, graph.edges["id"][mine]
+    source, target = (numbers[graph.edges[name][mine]] for name in ("source", "target"))
     last = stage.num_candidates - 1
     if (first := _first((found < 0) | (found > last))) is not None:
         text = f"id of edge {mine[first]} is {found[first]}"
         _refuse(where, f"{text}; ids of stage {stage.index} run from 0 to {last}")
     right = stage.ids(source, target)
     if (first := _first(right < 0)) is not None:
-        levels = graph.nodes["level"][[source[first], target[first]]]
+        levels = graph.nodes["level"][[graph.edges[name][mine[first]] for name in ("source", "target")]]
         ends = f"node {source[first]} (level {levels[0]}) to node {target[first]} (level {levels[1]})"
         _refuse(where, f"edge {mine[first]} goes from {ends}; edges never leave or skip a stage")
     if (first := _first(right != found)) is not None:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from dnw_graph.errors import InputError
 from dnw_graph.graph.status import STATUS_NAMES
-from dnw_graph.interchange.graph import FORMAT_VERSION, NODE_OPERATION, RAW_NORM, Array, Graph, fold
+from dnw_graph.interchange.graph import Array, Graph, fold
+from dnw_graph.interchange.schema import FORMAT_VERSION, NODE_OPERATION, RAW_NORM
 from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.node_operation import BatchNorm, NodeOperation
 

@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from dnw_graph.interchange.schema import RAW_NORM
 
-FORMAT_VERSION = 1
-NODE_OPERATION = "norm,relu,conv3x3"
-RAW_NORM = ("norm_weight", "norm_bias", "norm_mean", "norm_var")
+Array = npt.NDArray[Any]
 
 
 @dataclass
@@ -21,7 +19,8 @@ class Graph:
     """The wiring of a network's body. Without the stem, the head, and candidate edges that were not selected.
 
     nodes, arrays over the N nodes, which are numbered level by level:
-      level channel stage resolution stride carry  int64 [N], as in `dnw_graph.graph.channel_graph`
+      level channel stage resolution stride carry  int64 [N], as in `dnw_graph.graph.channel_graph`; carry is
+                   a node's number
       status       text [N]: live, constant or dead
       norm         text [N]: batch, instance, or none where the node has no operation (the last level)
       scale shift  float64 [N]: what the norm multiplies by and adds just before the ReLU. Batch norm with
@@ -30,14 +29,16 @@ class Graph:
       kernel       float [N, 3, 3]
       norm_weight norm_bias norm_mean norm_var  float [N], may be missing: the layer's own tensors, of which
                    scale and shift are made; mean and variance are NaN where norm is not batch
+      number       int64 [N], ascending, only where nodes were left out: their numbers in the whole wiring
       Where norm is none, all floats of the node are NaN.
     edges, arrays over the E edges, sorted by stage and id:
-      source target  int64 [E]: nodes
+      source target  int64 [E]: nodes, by their position in the arrays above
       weight         float [E]
       id             int64 [E]: position in the stage's parameter; the stage is that of the target
     attributes, plain values:
       format_version network rule node_operation ("norm,relu,conv3x3") input_resolution (side of the images,
-      pixels), and where known class_names and preprocessing
+      pixels), and where known class_names and preprocessing; part, where something was left out: see
+      `dnw_graph.interchange.part`
     """
 
     nodes: dict[str, Array]
@@ -51,6 +52,11 @@ class Graph:
     @property
     def num_edges(self) -> int:
         return len(self.edges["weight"])
+
+    @property
+    def numbers(self) -> Array:
+        """Number of each node in the whole wiring. [N] int64, ascending"""
+        return self.nodes["number"] if "number" in self.nodes else np.arange(self.num_nodes)
 
     @property
     def edge_stage(self) -> Array:

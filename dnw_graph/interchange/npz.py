@@ -7,7 +7,6 @@ text in JSON. `numpy.load` opens it without pickle.
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,18 +15,21 @@ from typing import Any
 import numpy as np
 
 from dnw_graph.errors import InputError
-from dnw_graph.interchange.check import EDGE_ARRAYS, NODE_ARRAYS, RAW_ARRAYS, check_attributes, check_graph
+from dnw_graph.interchange.check import check_attributes, check_graph
 from dnw_graph.interchange.file import MAX_BYTES, read_bytes, write_bytes
 from dnw_graph.interchange.graph import Array, Graph
+from dnw_graph.interchange.schema import EDGE_FIELDS, ENDS, NODE_FIELDS, NUMBER_FIELD, RAW_FIELDS
+from dnw_graph.interchange.text import Report, from_json, silent, to_json
 
-_NODES = {**NODE_ARRAYS, **RAW_ARRAYS}
-_NAMES = ("attributes", *(f"nodes.{name}" for name in _NODES), *(f"edges.{name}" for name in EDGE_ARRAYS))
+_NODES = [field.name for field in (NUMBER_FIELD, *NODE_FIELDS, *RAW_FIELDS)]
+_EDGES = [field.name for field in (*ENDS, *EDGE_FIELDS)]
+_NAMES = ("attributes", *(f"nodes.{name}" for name in _NODES), *(f"edges.{name}" for name in _EDGES))
 
 
-def write(graph: Graph, path: Path) -> None:
-    """Raises InputError for a graph that is no wiring, or a place that cannot be written."""
-    check_graph(graph, "the graph to be saved")
+def write(graph: Graph, path: Path, report: Report = silent) -> None:
+    """Raises InputError for a place that cannot be written."""
     write_bytes(path, to_bytes(graph))
+    report(graph.num_nodes + graph.num_edges)
 
 
 def read(path: Path) -> Graph:
@@ -37,10 +39,9 @@ def read(path: Path) -> Graph:
 
 def to_bytes(graph: Graph) -> bytes:
     """The file's content."""
-    text = json.dumps(graph.attributes, sort_keys=True, ensure_ascii=True, allow_nan=False)
-    arrays = {"attributes": np.array(text)}
+    arrays = {"attributes": np.array(to_json(graph.attributes))}
     arrays |= {f"nodes.{name}": graph.nodes[name] for name in _NODES if name in graph.nodes}
-    arrays |= {f"edges.{name}": graph.edges[name] for name in EDGE_ARRAYS}
+    arrays |= {f"edges.{name}": graph.edges[name] for name in _EDGES}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in arrays.items():
@@ -57,49 +58,56 @@ def to_bytes(graph: Graph) -> bytes:
 def from_bytes(data: bytes, where: str) -> Graph:
     """The graph in a file's content; `where` names the file in errors."""
     arrays = _arrays(data, where)
-    attributes = _attributes(arrays, where)
-    # Before anything else, for a newer version may have other arrays.
-    check_attributes(attributes, where)
-    if unknown := [name for name in arrays if name not in _NAMES]:
-        raise InputError(
-            f"{where}: array {unknown[0]!r} has no place in a wiring; give a file that dnw-graph wrote"
-        )
     nodes = {name: arrays[f"nodes.{name}"] for name in _NODES if f"nodes.{name}" in arrays}
-    edges = {name: arrays[f"edges.{name}"] for name in EDGE_ARRAYS if f"edges.{name}" in arrays}
-    graph = Graph(nodes, edges, attributes)
-    check_graph(graph, where)
+    edges = {name: arrays[f"edges.{name}"] for name in _EDGES if f"edges.{name}" in arrays}
+    graph = Graph(nodes, edges, arrays["attributes"])
+    check_graph(graph, where, allow_part=True)
     return graph
 
 
-def _attributes(arrays: dict[str, Array], where: str) -> Any:
-    text = arrays.get("attributes")
-    if text is None or text.dtype.kind != "U" or text.ndim:
-        raise InputError(f"{where}: holds arrays but no graph attributes; give a file that dnw-graph wrote")
-    try:
-        return json.loads(text.item())
-    except (ValueError, RecursionError):
-        raise InputError(
-            f"{where}: its attributes are not valid JSON; the file is damaged, save it anew"
-        ) from None
-
-
-def _arrays(data: bytes, where: str) -> dict[str, Array]:
+def _arrays(data: bytes, where: str) -> dict[str, Any]:
+    """All arrays by name, and the attributes, which are already checked."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-            size = sum(entry.file_size for entry in entries)
+            entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+            size = sum(entry.file_size for entry in archive.infolist())
             if size > MAX_BYTES:
                 raise InputError(
                     f"{where}: unpacks to {size} bytes, more than a wiring takes (at most {MAX_BYTES})"
                 )
-            return {entry.filename.removesuffix(".npy"): _array(archive.read(entry)) for entry in entries}
+            described = entries.pop("attributes", None)
+            attributes = _attributes(None if described is None else _array(archive.read(described)), where)
+            # Before anything else, for a newer version may have other arrays.
+            check_attributes(attributes, where)
+            if unknown := [name for name in entries if name not in _NAMES]:
+                raise InputError(
+                    f"{where}: array {unknown[0]!r:.60} has no place in a wiring; give a file that dnw-graph "
+                    "wrote"
+                )
+            arrays = {name: _array(archive.read(entry)) for name, entry in entries.items()}
+            return {**arrays, "attributes": attributes}
     except InputError:
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, TypeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        MemoryError,
+    ) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{where}: is no readable .npz file ({reason}); it is damaged or of another kind"
         ) from None
+
+
+def _attributes(text: Array | None, where: str) -> Any:
+    if text is None or text.dtype.kind != "U" or text.ndim:
+        raise InputError(f"{where}: holds arrays but no graph attributes; give a file that dnw-graph wrote")
+    return from_json(text.item(), where, "its attributes are")
 
 
 def _array(content: bytes) -> Array:

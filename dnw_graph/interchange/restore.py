@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from dnw_graph.errors import InputError
-from dnw_graph.graph.layout import Layout
+from dnw_graph.graph.layout import Layout, Level
 from dnw_graph.interchange.check import check_graph
-from dnw_graph.interchange.graph import RAW_NORM, Array, Graph
+from dnw_graph.interchange.graph import Array, Graph
+from dnw_graph.interchange.schema import RAW_NORM
 from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.node_operation import BatchNorm, NodeOperation
 from dnw_graph.models.stage import WiredStage
@@ -27,9 +28,14 @@ def load_into(model: WiredNetwork, graph: Graph, where: str = "graph") -> None:
     variance 1 - eps, which evaluates to the same; do not go on training from that, since in training the norm
     measures its batch.
 
-    Raises InputError, and changes nothing, if the graph is no wiring or one of another network.
+    Dead nodes may have been left out of the graph; what they compute stays, which no output depends on.
+
+    Raises InputError, and changes nothing, if the graph is no wiring, one stage of one, or one of another
+    network.
     """
-    layout = check_graph(graph, where)
+    layout = check_graph(graph, where, allow_part=True)
+    if "stage" in graph.attributes.get("part", {}):
+        raise InputError(f"{where}: holds one stage of a wiring; export it without choosing a stage")
     _check_fits(model, graph, layout, where)
     wirings = [_wiring(stage, graph, index, where) for index, stage in enumerate(_stages(model))]
     for stage, (ids, weight) in zip(_stages(model), wirings, strict=True):
@@ -38,9 +44,9 @@ def load_into(model: WiredNetwork, graph: Graph, where: str = "graph") -> None:
         stage.select(ids)
     for level, operation in zip(layout.levels, model.body.operations, strict=False):
         assert isinstance(operation, NodeOperation)
-        _set_operation(
-            operation, {name: values[level.first : level.end] for name, values in graph.nodes.items()}
-        )
+        rows = _rows(graph, level)
+        channels = torch.from_numpy(graph.nodes["channel"][rows])
+        _set_operation(operation, channels, {name: values[rows] for name, values in graph.nodes.items()})
     # It counts edges of the wiring that was imported before.
     model.metadata.pop("official", None)
 
@@ -57,16 +63,20 @@ def _check_fits(model: WiredNetwork, graph: Graph, layout: Layout, where: str) -
         )
     for level, operation in zip(layout.levels, model.body.operations, strict=False):
         assert isinstance(operation, NodeOperation)
-        here = slice(level.first, level.end)
-        if (found := set(graph.nodes["norm"][here].tolist())) != {model.body.norm}:
-            other = (found - {model.body.norm}).pop()
-            raise InputError(
-                f"{where}: level {level.index} has {other} norm; this network has {model.body.norm} norm"
-            )
+        here = _rows(graph, level)
+        if others := set(graph.nodes["norm"][here].tolist()) - {model.body.norm}:
+            found = f"level {level.index} has {others.pop()} norm"
+            raise InputError(f"{where}: {found}; this network has {model.body.norm} norm")
         if (graph.nodes["eps"][here] != operation.norm.eps).any():
             raise InputError(
                 f"{where}: eps of level {level.index} is not {operation.norm.eps:g}, as in this network"
             )
+
+
+def _rows(graph: Graph, level: Level) -> slice:
+    """Positions of a level's nodes, of which some may have been left out."""
+    first, end = np.searchsorted(graph.numbers, [level.first, level.end]).tolist()
+    return slice(first, end)
 
 
 def _describe(layout: Layout) -> str:
@@ -94,18 +104,18 @@ def _wiring(stage: WiredStage, graph: Graph, index: int, where: str) -> tuple[Te
     return ids, weight
 
 
-def _set_operation(operation: NodeOperation, values: dict[str, Array]) -> None:
-    _copy(operation.kernel, values["kernel"][:, None])
-    norm = operation.norm
-    raw = RAW_NORM[0] in values
-    _copy(norm.weight, values["norm_weight" if raw else "scale"])
-    _copy(norm.bias, values["norm_bias" if raw else "shift"])
+def _set_operation(operation: NodeOperation, channels: Tensor, values: dict[str, Array]) -> None:
+    """values  name → one entry for each of the channels [k] int64"""
+    norm, raw = operation.norm, RAW_NORM[0] in values
+
+    def put(mine: Tensor, given: Array) -> None:
+        mine[channels.to(mine.device)] = torch.from_numpy(np.ascontiguousarray(given)).to(mine)
+
+    put(operation.kernel, values["kernel"][:, None])
+    put(norm.weight, values["norm_weight" if raw else "scale"])
+    put(norm.bias, values["norm_bias" if raw else "shift"])
     if isinstance(norm, BatchNorm):
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        _copy(norm.running_mean, values["norm_mean"] if raw else np.zeros(len(values["eps"])))
-        _copy(norm.running_var, values["norm_var"] if raw else 1 - values["eps"])
-
-
-def _copy(mine: Tensor, values: Array) -> None:
-    mine.copy_(torch.from_numpy(np.ascontiguousarray(values)))
+        put(norm.running_mean, values["norm_mean"] if raw else np.zeros(len(values["eps"])))
+        put(norm.running_var, values["norm_var"] if raw else 1 - values["eps"])

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from dnw_graph.interchange import Graph
+from dnw_graph.errors import InputError
+from dnw_graph.interchange import Graph, load_graph
+from dnw_graph.interchange.schema import RAW_NORM
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.tiny_static import tiny_static
@@ -18,6 +23,45 @@ from dnw_graph.models.tiny_static import tiny_static
 @pytest.fixture(scope="session")
 def wired() -> Callable[..., WiredNetwork]:
     return wired_network
+
+
+@pytest.fixture(scope="session")
+def without_raw_norms() -> Callable[[Graph], Graph]:
+    """What text files hold of a graph: all but the norms' own tensors."""
+
+    def strip(graph: Graph) -> Graph:
+        nodes = {name: values for name, values in graph.nodes.items() if name not in RAW_NORM}
+        return Graph(nodes, graph.edges, graph.attributes)
+
+    return strip
+
+
+@pytest.fixture(scope="session")
+def refused() -> Callable[[Path, bytes | str, str], None]:
+    """refused(path, content, message): such a file is refused in one sentence."""
+
+    def check(path: Path, content: bytes | str, message: str) -> None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        with pytest.raises(InputError, match=message) as caught:
+            load_graph(path)
+        said = str(caught.value)
+        assert said.startswith(f"{path}: ")
+        assert "\n" not in said
+        assert len(said) < 400
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def evaluator() -> ModuleType:
+    """The plain evaluator of the tests of inference."""
+    path = Path(__file__).parents[1] / "inference" / "evaluator.py"
+    spec = importlib.util.spec_from_file_location("interchange_evaluator", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

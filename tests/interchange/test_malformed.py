@@ -43,6 +43,10 @@ def attribute(name: str, value: Any) -> Callable[[Arrays], None]:
     return change
 
 
+def text_without(text: Any, name: str) -> Any:
+    return np.array(json.dumps({key: value for key, value in json.loads(text.item()).items() if key != name}))
+
+
 def edge(position: int, source: int, target: int) -> Callable[[Arrays], None]:
     def change(arrays: Arrays) -> None:
         arrays["edges.source"][position], arrays["edges.target"][position] = source, target
@@ -136,6 +140,14 @@ MALFORMED = {
     "no version": (attribute("format_version", None), "format_version is None"),
     "true version": (attribute("format_version", True), "format_version is True"),
     "other operation": (attribute("node_operation", "relu"), "node_operation is 'relu'"),
+    "no rule": (
+        replace("attributes", lambda text: text_without(text, "rule")),
+        "has no graph attribute rule",
+    ),
+    "network is a number": (attribute("network", 3), "network is 3, which is no text"),
+    "unprintable rule": (attribute("rule", "a\x00b"), "rule is 'a.*b'; use printable characters only"),
+    "unknown attribute": (attribute("mood", "good"), "graph attribute 'mood' is unknown"),
+    "kernel of an output": (put("nodes.kernel", 8, 1.0), "node 8 has a kernel; a node without operation"),
     "no attributes": (lambda arrays: arrays.pop("attributes"), "no graph attributes"),
     "attributes are a list": (replace("attributes", np.array("[1]")), "has no graph attributes"),
     "no JSON": (replace("attributes", np.array("{1")), "attributes are not valid JSON"),
@@ -166,7 +178,7 @@ def header_that_lies() -> bytes:
     )
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("edges.weight.npy", content.getvalue())
+        archive.writestr("attributes.npy", content.getvalue())
     return file.getvalue()
 
 

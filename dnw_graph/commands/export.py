@@ -1,0 +1,87 @@
+"""`dnw-graph export`: the wiring of a run as a file that other programs open."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dnw_graph.commands import options
+from dnw_graph.interchange.formats import BY_NAME, FORMATS, find_format
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dnw_graph.interchange.graph import Graph
+    from dnw_graph.interchange.text import Report
+
+HELP = "write the wiring of a run as GraphML, GEXF, JSON, CSV, npz, DGL or DOT"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in it")
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="file to write")
+    parser.add_argument(
+        "--format",
+        choices=tuple(BY_NAME),
+        help=f"format of the file (default: as its suffix says: {', '.join(FORMATS)})",
+    )
+    parser.add_argument(
+        "--checkpoint", choices=("best", "last"), default="best", help="which one of a run (default: best)"
+    )
+    parser.add_argument("--stage", type=int, metavar="N", help="only this stage, counted from 0")
+    parser.add_argument(
+        "--threshold", type=float, metavar="X", help="only edges with a weight of magnitude X or more"
+    )
+    parser.add_argument(
+        "--without-dead",
+        action="store_true",
+        help="no dead nodes; constant ones stay, for they change the outputs",
+    )
+    options.add_plugins(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    path = Path(args.output)
+    # A wrong name should not cost the time of loading a run.
+    found = find_format(path, args.format)
+    options.load_plugins(args)
+    from dnw_graph.interchange import save_graph
+    from dnw_graph.interchange.extract import graph_of
+    from dnw_graph.interchange.part import part_of
+    from dnw_graph.training.restore import load_run
+
+    _, model = load_run(args.run, checkpoint=args.checkpoint)
+    graph = part_of(
+        graph_of(model), stage=args.stage, threshold=args.threshold, without_dead=args.without_dead
+    )
+    with progress(graph, path) as report:
+        save_graph(graph, path, found.name, report=report)
+    print(f"{path}: {found.name}, {graph.num_nodes:,} nodes, {graph.num_edges:,} edges")
+    return 0
+
+
+@contextmanager
+def progress(graph: Graph, path: Path) -> Iterator[Report]:
+    """A bar on a terminal, nothing elsewhere."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    screen = console()
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("nodes and edges"),
+    )
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task(f"writing {path.name}", total=graph.num_nodes + graph.num_edges)
+        yield lambda more: bar.advance(task, more)
+
+
+def console() -> Console:
+    """Where the bar goes: not into what a pipe reads."""
+    from rich.console import Console
+
+    return Console(stderr=True)
