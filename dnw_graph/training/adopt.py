@@ -13,7 +13,8 @@ from dnw_graph.training.distributed import World
 from dnw_graph.training.learner import Learner
 from dnw_graph.training.run_directory import RunDirectory
 from dnw_graph.training.schema import Config
-from dnw_graph.training.session import Position, checkpoint_state
+from dnw_graph.training.session import checkpoint_state
+from dnw_graph.training.state import Position
 from dnw_graph.training.weights import restore_wiring_facts, wiring_facts
 
 
@@ -27,7 +28,7 @@ def adopt(cfg: Config, model: WiredNetwork, run_dir: str | Path) -> Path:
     run.check(cfg, None, [])
     learner = Learner(cfg, World(rank=0, size=1, device=torch.device("cpu")))
     learner.model.load_state_dict(model.state_dict())
-    restore_wiring_facts(learner.model, wiring_facts(model))
+    restore_wiring_facts(learner.model, wiring_facts(model), "the network")
     run.begin(cfg)
     run.metrics.touch()
     run.save_wiring(0, learner.model.wirings())

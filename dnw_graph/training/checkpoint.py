@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from dnw_graph.errors import InputError
+from dnw_graph.training.state import check_state, damaged
 
 FORMAT = "dnw-graph checkpoint"
 VERSION = 1
@@ -70,7 +71,8 @@ def read_state(directory: Path) -> dict[str, Any]:
     """state.json. Raises InputError if it is missing, damaged, of another kind or of a newer version."""
     path = directory / "state.json"
     try:
-        state = json.loads(path.read_bytes())
+        text = path.read_bytes()
+        state = json.loads(text)
     except FileNotFoundError:
         raise InputError(
             f"{directory}: no checkpoint here (state.json is missing); give a directory that has one."
@@ -78,19 +80,20 @@ def read_state(directory: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from None
     except ValueError:
-        raise _damaged(path, "is not valid JSON") from None
+        raise damaged(path, "is not valid JSON") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise InputError(
             f'{path}: is not a dnw-graph checkpoint ("format" is not "{FORMAT}"); give another path.'
         )
     version = state.get("version")
-    if not isinstance(version, int) or not isinstance(state.get("files"), dict):
-        raise _damaged(path, "lacks version or files")
+    if not isinstance(version, int):
+        raise damaged(path, "lacks version")
     if version > VERSION:
         raise InputError(
             f"{path}: format version {version} is newer than {VERSION}, the newest this dnw-graph reads; "
             "upgrade dnw-graph."
         )
+    check_state(text, path)
     return state
 
 
@@ -104,17 +107,17 @@ def read_tensors(directory: Path, group: str, state: Mapping[str, Any]) -> dict[
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise _damaged(path, "is missing") from None
+        raise damaged(path, "is missing") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from None
     if len(data) != expected.get("bytes"):
-        raise _damaged(path, f"has {len(data)} bytes instead of {expected.get('bytes')}")
+        raise damaged(path, f"has {len(data)} bytes instead of {expected.get('bytes')}")
     if hashlib.sha256(data).hexdigest() != expected.get("sha256"):
-        raise _damaged(path, "is not what was written (its SHA-256 differs)")
+        raise damaged(path, "is not what was written (its SHA-256 differs)")
     try:
         return safetensors.torch.load(data)
     except SafetensorError as error:
-        raise _damaged(path, f"is no safetensors file ({error})") from None
+        raise damaged(path, f"is no safetensors file ({error})") from None
 
 
 def _pack(tensors: Mapping[str, Tensor]) -> bytes:
@@ -139,9 +142,3 @@ def _sync(directory: Path) -> None:
 
 def _previous(directory: Path) -> Path:
     return directory.with_name(f"{directory.name}.previous")
-
-
-def _damaged(path: Path, what: str) -> InputError:
-    return InputError(
-        f"{path}: {what}; the checkpoint is damaged, use another one (checkpoints/best or last)."
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from dnw_graph.models import is_wired
+from dnw_graph.training.weights import load_weights
 
 
 class AveragedWeights:
@@ -44,7 +46,10 @@ class AveragedWeights:
             self._network.reselect(step)
         return self._network
 
-    def load_state(self, tensors: Mapping[str, Tensor], steps: int) -> None:
-        """Take back what `model(...).state_dict()` gave, averaged over `steps` steps."""
-        self._network.load_state_dict(tensors)
+    def load_state(self, tensors: Mapping[str, Tensor], steps: int, source: Path) -> None:
+        """Take back what `model(...).state_dict()` gave, averaged over `steps` steps.
+
+        Raises InputError, naming `source`, when the tensors are those of another network.
+        """
+        load_weights(self._network, tensors, source)
         self.steps = steps

@@ -21,6 +21,7 @@ from dnw_graph.training.ema import AveragedWeights
 from dnw_graph.training.metrics import Tally
 from dnw_graph.training.random_state import seed_all
 from dnw_graph.training.schema import Config
+from dnw_graph.training.state import damaged
 from dnw_graph.training.weights import load_weights, restore_wiring_facts
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -135,9 +136,10 @@ class Learner:
     def load(self, directory: Path, state: Mapping[str, Any]) -> None:
         """Take everything back from a checkpoint. Raises InputError if it does not fit this network."""
         load_weights(self.model, read_tensors(directory, "model", state), directory / "model.safetensors")
-        restore_wiring_facts(self.model, state.get("wiring"))
+        restore_wiring_facts(self.model, state.get("wiring"), directory / "state.json")
         if self.average is not None:
-            self.average.load_state(read_tensors(directory, "ema", state), state["learner"]["averaged_steps"])
+            averaged, steps = read_tensors(directory, "ema", state), state["learner"]["averaged_steps"]
+            self.average.load_state(averaged, steps, directory / "ema.safetensors")
         momentum = read_tensors(directory, "optimizer", state)
         for name, parameter in self.model.named_parameters():
             value = momentum.get(f"{_MOMENTUM}.{name}")
@@ -149,7 +151,10 @@ class Learner:
                         "another network."
                     )
                 self.optimizer.state[parameter][_MOMENTUM] = value.to(parameter.device)
-        self.scaler.load_state_dict(state["learner"]["scaler"])
+        scaler = state["learner"]["scaler"]
+        if lacking := sorted(set(self.scaler.state_dict()) - set(scaler)):
+            raise damaged(directory / "state.json", f"learner.scaler lacks {lacking[0]}")
+        self.scaler.load_state_dict(scaler)
         self.swaps = state["learner"]["swaps"]
         mine = state["ranks"][self.world.rank]
         self.window.load_state(mine["window"])

@@ -18,7 +18,8 @@ from dnw_graph.training.progress import Display
 from dnw_graph.training.restore import restore_session
 from dnw_graph.training.run_directory import RunDirectory
 from dnw_graph.training.schema import Config
-from dnw_graph.training.session import Position, Session, Summary
+from dnw_graph.training.session import Session, Summary
+from dnw_graph.training.state import Position
 from dnw_graph.training.stop import StopRequest
 
 
@@ -78,8 +79,13 @@ def open_session(
         learner, position, journal_end = Learner(cfg, world), Position(), 0
         if found is not None:
             position, journal_end = restore_session(Path(found), learner)
-        world.decide(lambda: run.begin(cfg))
         steps_per_epoch = train_data.num_batches // cfg.training.accumulate
+        if position.step_in_epoch > steps_per_epoch:
+            raise InputError(
+                f"{found}: stands at step {position.step_in_epoch} of an epoch, which has {steps_per_epoch} "
+                "with these images; give the data that the run was trained on."
+            )
+        world.decide(lambda: run.begin(cfg))
         with ExitStack() as stack:
             display = stack.enter_context(
                 Display(world.is_main, cfg.training.epochs, steps_per_epoch, position.step)

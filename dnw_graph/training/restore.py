@@ -18,7 +18,7 @@ from dnw_graph.training.learner import Learner
 from dnw_graph.training.plugins import plugin_hint
 from dnw_graph.training.run_directory import config_of, locate_checkpoint
 from dnw_graph.training.schema import Config
-from dnw_graph.training.session import Position
+from dnw_graph.training.state import Position, damaged
 from dnw_graph.training.weights import load_weights, restore_wiring_facts
 
 _FREE_IN_USE = {
@@ -54,7 +54,7 @@ def load_run(
         raise
     group = state.get("evaluated", "model")
     load_weights(model, read_tensors(directory, group, state), directory / f"{group}.safetensors")
-    restore_wiring_facts(model, state.get("wiring"))
+    restore_wiring_facts(model, state.get("wiring"), directory / "state.json")
     if isinstance(model, WiredNetwork):
         model.metadata |= {name: state.get(name) for name in ("class_names", "preprocessing")}
     return cfg, model.eval()
@@ -77,18 +77,20 @@ def restore_session(directory: Path, learner: Learner) -> tuple[Position, int]:
     Raises InputError when the checkpoint is damaged, has no state of training, or was written by another
     number of processes.
     """
-    state = read_state(directory)
+    path, state = directory / "state.json", read_state(directory)
+    for name in ("ranks", "position", "metrics_bytes", "learner"):
+        if state.get(name) is None:
+            raise InputError(
+                f"{path}: lacks {name}, which training needs to go on; use a checkpoint that training wrote."
+            )
+    _check_ranks(state["ranks"], learner.world.size, directory)
+    learner.load(directory, state)
     try:
-        ranks, position, written = state["ranks"], Position(**state["position"]), int(state["metrics_bytes"])
-        _check_ranks(ranks, learner.world.size, directory)
-        learner.load(directory, state)
-        random_state.restore(ranks[learner.world.rank]["random"])
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{directory / 'state.json'}: lacks what training needs to go on "
-            f"({' '.join(str(error).split())}); use a checkpoint that training wrote."
-        ) from error
-    return position, written
+        random_state.restore(state["ranks"][learner.world.rank]["random"])
+    except (ValueError, TypeError, RuntimeError) as error:
+        what = f"holds no state of random generators ({' '.join(str(error).split())})"
+        raise damaged(path, what) from error
+    return Position(**state["position"]), state["metrics_bytes"]
 
 
 def _check_ranks(ranks: list[Mapping[str, Any]], processes: int, directory: Path) -> None:

@@ -117,8 +117,9 @@ class RunDirectory:
                 f"{self.path}: {key} was {spell(before.get(key))} in this run and is {spell(now.get(key))} "
                 "now; set it back, or start another run with another --run-dir."
             )
-        if not same_plugins(state["plugins"], plugins):
-            raise InputError(f"{self.path}: {plugin_hint(state['plugins'])}.")
+        trained_with = state.get("plugins", [])
+        if not same_plugins(trained_with, plugins):
+            raise InputError(f"{self.path}: {plugin_hint(trained_with)}.")
 
 
 def locate_checkpoint(path: str | Path, name: str = "best") -> Path:

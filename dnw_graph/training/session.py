@@ -24,27 +24,9 @@ from dnw_graph.training.progress import Display
 from dnw_graph.training.run_directory import RunDirectory
 from dnw_graph.training.schedule import learning_rate
 from dnw_graph.training.schema import Config
+from dnw_graph.training.state import Position
 from dnw_graph.training.stop import StopRequest
 from dnw_graph.training.weights import wiring_facts
-
-
-@dataclass
-class Position:
-    """Where a run stands.
-
-    epoch  epochs finished;  step  optimiser steps of all epochs
-    swaps           edges that entered in this epoch, up to the last record
-    seconds         of training in this epoch;  window_seconds  the same since the last record
-    """
-
-    epoch: int = 0
-    step_in_epoch: int = 0
-    step: int = 0
-    swaps: int = 0
-    seconds: float = 0.0
-    window_seconds: float = 0.0
-    best_top1: float = -1.0
-    best_epoch: int = 0
 
 
 @dataclass(frozen=True)

@@ -35,14 +35,21 @@ def wiring_facts(model: nn.Module) -> dict[str, Any] | None:
     return {"budgets": model.budgets(), "metadata": model.metadata}
 
 
-def restore_wiring_facts(model: nn.Module, facts: Mapping[str, Any] | None) -> None:
-    """Give a network back what `wiring_facts` took; an imported one has its file's budgets."""
+def restore_wiring_facts(model: nn.Module, facts: Mapping[str, Any] | None, source: Path | str) -> None:
+    """Give a network back what `wiring_facts` took; an imported one has its file's budgets.
+
+    Raises InputError, naming `source`, for budgets that the network's stages cannot have.
+    """
     if isinstance(model, WiredNetwork) and facts:
+        for name, stage in model.wired_stages():
+            budget, most = facts["budgets"].get(name), stage.stage.num_candidates
+            if budget is None or not stage.selected.numel() <= budget <= most:
+                raise _foreign(model, source, f"wiring.budgets gives {name} {budget} of {most} edges")
         model.set_budgets(facts["budgets"])
         model.metadata.update(facts["metadata"])
 
 
-def _foreign(model: nn.Module, source: Path, difference: str) -> InputError:
+def _foreign(model: nn.Module, source: Path | str, difference: str) -> InputError:
     return InputError(
         f"{source}: does not fit the network {type(model).__name__} of the configuration ({difference}); use "
         "the configuration it was trained with."

@@ -125,7 +125,7 @@ def test_a_checkpoint_without_training_state_cannot_go_on(run, config_file, comm
     path.write_text(json.dumps(state))
     config = config_file("training.epochs=2")
     err = refused(command("train", "--config", config, "--run-dir", run, "--resume", "auto"))
-    assert "lacks what training needs" in err
+    assert "lacks position, which training needs to go on" in err
 
 
 def test_the_default_run_directory_names_data_configuration_and_seed(
