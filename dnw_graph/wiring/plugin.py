@@ -8,13 +8,15 @@ import zlib
 from pathlib import Path
 
 from dnw_graph.errors import InputError
+from dnw_graph.message_passing import backends
+from dnw_graph.wiring.rule import registered_rules
 
 
 def load_plugin(path: str | Path) -> None:
-    """Run a Python file that registers rules (`--plugin my_rules.py`).
+    """Run a Python file that registers rules (`--plugin my_rules.py`), or backends.
 
     The file is code and runs with the user's rights; that is why only the command line names it,
-    never a config. Raises InputError if it is missing or fails.
+    never a config. Raises InputError if it is missing, fails, ends the program or registers nothing.
     """
     file = Path(path)
     if not file.is_file():
@@ -27,13 +29,25 @@ def load_plugin(path: str | Path) -> None:
     if spec is None or spec.loader is None:
         raise InputError(f"--plugin {path}: not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
+    is_new, before = name not in sys.modules, _registered()
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except InputError:
-        raise
-    except Exception as error:
+        # A file loaded again may leave its rules to a module that is not.
+        if is_new and _registered() == before:
+            raise InputError(
+                f"--plugin {path}: registers no rule; put @register(name) of dnw_graph.wiring on its class"
+            )
+    except BaseException as error:
         del sys.modules[name]
+        if isinstance(error, InputError) or not isinstance(error, (Exception, SystemExit)):
+            raise
+        what = "ended the program" if isinstance(error, SystemExit) else "failed"
         raise InputError(
-            f"--plugin {path}: running it failed with {type(error).__name__}: {error}"
+            f"--plugin {path}: running it {what} with {type(error).__name__}: {error}; it must run to its end"
         ) from error
+
+
+def _registered() -> list[object]:
+    """All rules and backends; a class that is defined again is another one."""
+    return [*registered_rules().values(), *backends()]

@@ -96,6 +96,11 @@ def _identity(rule: type[Rule]) -> tuple[str, str]:
     return rule.__module__, rule.__qualname__
 
 
+def registered_rules() -> dict[str, type[Rule]]:
+    """All rules by name."""
+    return dict(_RULES)
+
+
 def rule_names() -> list[str]:
     """Names of all registered rules, sorted."""
     return sorted(_RULES)

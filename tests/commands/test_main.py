@@ -211,7 +211,10 @@ def test_a_run_may_stand_before_or_behind_overrides(line: str, overrides: list[s
 
 def test_plugins_run_in_the_order_given(tmp_path: Path) -> None:
     for name in ("b", "a"):
-        (tmp_path / f"{name}.py").write_text(f"print('{name}')")
+        (tmp_path / f"{name}.py").write_text(
+            f"from dnw_graph.wiring import TopK, register\n"
+            f"@register('{name}')\nclass Mine(TopK):\n    print('{name}')\n"
+        )
     done = python(
         f"from dnw_graph.commands import options; from argparse import Namespace; "
         f"options.load_plugins(Namespace(plugins=[r'{tmp_path}/b.py', r'{tmp_path}/a.py']))"

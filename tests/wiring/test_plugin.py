@@ -113,6 +113,15 @@ def test_a_file_may_be_loaded_twice(plugin):
     assert "magnitude_and_gradient" in rule_names()
 
 
+def test_a_file_loaded_again_may_leave_its_rules_to_a_module(plugin, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    plugin(BLOCKS[0], "rules_elsewhere.py")
+    file = plugin("import rules_elsewhere\n")
+    load_plugin(file)
+    load_plugin(file)
+    assert "magnitude_and_gradient" in rule_names()
+
+
 def test_a_plugin_does_not_replace_a_rule_of_ours(plugin):
     text = 'from dnw_graph.wiring import Rule, register\n@register("top_k")\nclass TopK(Rule):\n    pass\n'
     with pytest.raises(InputError, match="rule name 'top_k' is taken"):
@@ -124,7 +133,13 @@ def test_a_plugin_does_not_replace_a_rule_of_ours(plugin):
     [
         ("import nowhere_at_all", "a.py", "running it failed with ModuleNotFoundError: No module named"),
         ("def broken(:", "a.py", "running it failed with SyntaxError"),
-        ("1 / 0", "a.py", "running it failed with ZeroDivisionError: division by zero"),
+        (
+            "1 / 0",
+            "a.py",
+            "running it failed with ZeroDivisionError: division by zero; it must run to its end",
+        ),
+        ("import sys\nsys.exit(3)", "a.py", "running it ended the program with SystemExit: 3; it must run"),
+        ("import torch", "a.py", "registers no rule; put @register(name) of dnw_graph.wiring on its class"),
         ("", "a.txt", "not a Python file; its name must end in .py"),
     ],
 )
