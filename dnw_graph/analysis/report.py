@@ -137,6 +137,8 @@ def _changes(source: Source, chosen: Sequence[Measure]) -> Iterator[Row]:
 
 
 def _shortages(source: Source, chosen: Sequence[Measure], draws: int) -> Iterator[str]:
+    if source.part:
+        yield source.part
     for measure in chosen:
         possible = measure.draws(draws, source.wiring.num_edges)
         if measure.numbers is not None and measure.random and possible < draws:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dnw_graph.analysis.stored import StoredWirings, stored_wirings
 from dnw_graph.analysis.wiring import Wiring, wiring_from_graph
 from dnw_graph.errors import InputError
-from dnw_graph.interchange import load_graph
+from dnw_graph.interchange import FORMATS, load_graph
 from dnw_graph.interchange.graph import Graph
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Source:
     name     as the user called it
     network, rule  as the run or the file says
     stored   wirings of the run's epochs; None where there are none, and then `missing` says why
+    part     says what was left out when the wiring was exported, if anything was
     """
 
     name: str
@@ -31,6 +32,7 @@ class Source:
     wiring: Wiring
     stored: StoredWirings | None = None
     missing: str = ""
+    part: str = ""
 
 
 def wiring_of(source: nn.Module | Graph | str | Path, checkpoint: str = "best") -> Wiring:
@@ -52,7 +54,7 @@ def read_source(path: str | Path, checkpoint: str = "best") -> Source:
     Raises InputError for what is missing, damaged, or has no wiring.
     """
     name, path = str(path), Path(path)
-    if path.is_dir() or not (path.exists() or path.suffix):
+    if path.is_dir() or not (path.exists() or path.suffix.lower() in FORMATS):
         return _from_run(name, path, checkpoint)
     missing = f"{name}: no turnover, for the file holds the wiring of one moment; give the run directory"
     return _from_graph(name, load_graph(path), None, missing)
@@ -75,7 +77,10 @@ def _from_run(name: str, path: Path, checkpoint: str) -> Source:
 
 def _from_graph(name: str, graph: Graph, stored: StoredWirings | None, missing: str) -> Source:
     network, rule = (str(graph.attributes.get(key, "unknown")) for key in ("network", "rule"))
-    return Source(name, network, rule, wiring_from_graph(graph, name), stored, missing)
+    left_out = graph.attributes.get("part", {})
+    options = ", ".join(f"{key} {left_out[key]}" for key in ("threshold", "without_dead") if key in left_out)
+    part = f"{name}: all numbers are of the part that was exported ({options})" if options else ""
+    return Source(name, network, rule, wiring_from_graph(graph, name), stored, missing, part)
 
 
 def _graph_of(model: nn.Module, name: str) -> Graph:

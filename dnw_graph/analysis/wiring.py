@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Ints, Layout
 from dnw_graph.graph.status import Flags, node_status
 from dnw_graph.interchange.check import check_graph
@@ -84,17 +85,27 @@ def wiring_from_graph(graph: Graph, where: str = "graph") -> Wiring:
     """The wiring of a graph that was loaded from a file or taken from a network.
 
     Which nodes the classifier reads follows from their status: in the last level, those that are not dead.
-    Raises InputError, naming `where`, if the graph is no wiring.
+    Where strong edges only were exported, or no dead nodes, the wiring is what is left.
+    Raises InputError, naming `where`, if the graph is no wiring, or one stage of several.
     """
-    layout = check_graph(graph, where)
+    layout = check_graph(graph, where, allow_part=True)
+    number = graph.nodes.get("number", np.arange(graph.num_nodes))
+    part = graph.attributes.get("part", {})
+    if "stage" in part and len(layout.stages) > 1:
+        raise InputError(
+            f"{where}: holds stage {part['stage']} only, where no path leads from stem to classifier; "
+            "give the whole wiring"
+        )
     edges, stage = graph.edges, graph.edge_stage.astype(np.int64)
     order = np.lexsort((edges["id"], stage))
+    read = np.zeros(layout.num_nodes, dtype=bool)
+    read[number] = graph.nodes["status"] != "dead"
     return Wiring(
         layout,
-        source=edges["source"][order],
-        target=edges["target"][order],
+        source=number[edges["source"][order]],
+        target=number[edges["target"][order]],
         id=edges["id"][order],
         stage=stage[order],
         weight=edges["weight"][order].astype(np.float64),
-        read=graph.nodes["status"][layout.levels[-1].first :] != "dead",
+        read=read[layout.levels[-1].first :],
     )

@@ -22,6 +22,8 @@ from dnw_graph.analysis.source import read_source, wiring_of
 from dnw_graph.analysis.tables import heading_of, tables_of
 from dnw_graph.analysis.write import COLUMNS, write_report
 from dnw_graph.errors import InputError
+from dnw_graph.interchange.extract import graph_of
+from dnw_graph.interchange.part import part_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,6 +71,34 @@ def test_outputs_that_are_not_read_are_known_from_a_file(tmp_path, nine_nodes, m
     wiring = wiring_of(tmp_path / "read.npz")
     assert wiring.read.tolist() == [False, True, True]
     assert paths_of(wiring).total == 0
+
+
+def test_a_part_is_analyzed_as_it_is(tmp_path, nine_nodes):
+    """Without the dead node 1 all numbers stay; without weak edges 0→4 is gone, and one path is left."""
+    graph = graph_of(nine_nodes)
+    alive, strong = tmp_path / "alive.npz", tmp_path / "strong.npz"
+    dg.save_graph(part_of(graph, without_dead=True), alive)
+    dg.save_graph(part_of(graph, threshold=1.0), strong)
+    whole = wiring_of(nine_nodes)
+    for name in ("source", "target", "id", "weight", "read", "status"):
+        assert getattr(wiring_of(alive), name).tolist() == getattr(whole, name).tolist()
+    report = analyze([strong], measures=["paths"])
+    assert find(report, "paths", "paths").value == 1
+    assert report.notes == (f"{strong}: all numbers are of the part that was exported (threshold 1.0)",)
+
+
+def test_a_stage_is_refused(nine_nodes):
+    with pytest.raises(InputError, match="holds stage 1 only"):
+        wiring_of(part_of(graph_of(nine_nodes), stage=1))
+
+
+@pytest.mark.parametrize("suffix", [".graphml", ".json", ".csv"])
+def test_every_format_gives_the_same_numbers(tmp_path, nine_nodes, suffix):
+    dg.save_graph(nine_nodes, tmp_path / f"nine{suffix}")
+    file, model = wiring_of(tmp_path / f"nine{suffix}"), wiring_of(nine_nodes)
+    assert file.id.tolist() == model.id.tolist()
+    assert file.weight.tolist() == model.weight.tolist()
+    assert file.status.tolist() == model.status.tolist()
 
 
 def test_a_run_and_its_checkpoint_are_the_same(runs):

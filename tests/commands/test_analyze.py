@@ -107,6 +107,7 @@ def test_without_stored_wirings_there_is_no_turnover(run, tmp_path, capsys):
     ("arguments", "words"),
     [
         (["nowhere"], "nowhere: no such run directory"),
+        (["runs/v1.2"], "runs/v1.2: no such run directory"),
         (["nowhere.npz"], "nowhere.npz: cannot be read"),
         (["README.md"], "the suffix '.md' names no format"),
         (["{dense}"], "is a dense network, which has no wiring"),
