@@ -89,11 +89,19 @@ def test_the_per_target_example_keeps_equally_many_edges_of_each(plugin):
     assert len(stage.selected) == 30_480
 
 
-def test_the_hard_pruning_example_zeroes_what_is_outside(plugin):
+def test_the_hard_pruning_example_keeps_ever_fewer_edges_and_takes_none_back(plugin):
+    """Of 32,000 edges, 16 go with every step, and half of them are left after 1000 steps."""
     load_plugin(plugin(next(block for block in BLOCKS if name_in(block) == "hard_pruning")))
     stage = trained_one_step("hard_pruning")
-    assert stage.weight.count_nonzero() == 32_000
-    assert stage.weight[stage.selected].count_nonzero() == 32_000
+    for step, left in ((1, 31_984), (2, 31_968), (1000, 16_000), (2000, 16_000)):
+        with torch.no_grad():
+            # Momentum would move edges that are out, too.
+            stage.weight += 1
+        before = set(stage.selected.tolist())
+        stage.rewire(step)
+        assert len(stage.selected) == left
+        assert set(stage.selected.tolist()) <= before
+        assert torch.equal(stage.weight.nonzero().squeeze(1), stage.selected)
 
 
 def test_the_page_names_every_member_of_a_rule_and_of_its_view():
