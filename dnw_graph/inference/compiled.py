@@ -31,7 +31,7 @@ def compile(model: nn.Module, backend: str = "auto") -> CompiledNetwork:
     The model may change afterwards; the compiled network keeps what it was made from.
 
     backend  message passing by `dgl`, `csr` or `dense`; `native`: the whole network in one call of C;
-             auto: csr or dense, by density
+             auto: native, csr or dense, by density
     Raises InputError if the model is not wired or the backend cannot be used.
     """
     if not isinstance(model, WiredNetwork):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from dnw_graph.native import library
 from dnw_graph.native.tables import (
@@ -37,6 +40,7 @@ class Maps:
     height: int
     width: int
     per_thread: bool = False
+    ring_rows: int = 0
     first_group: int = -1
     last_group: int = -1
 
@@ -48,7 +52,7 @@ class Maps:
     @property
     def stride(self) -> int:
         """Floats from one map to the next."""
-        return map_stride(self.height, self.pitch)
+        return map_stride(self.ring_rows or self.height, self.pitch)
 
 
 @dataclass
@@ -60,12 +64,19 @@ class Builder:
     maps: list[Maps] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
+    _edges: list[tuple[int | None, np.ndarray, np.ndarray]] = field(default_factory=list)
     _fusing: int | None = None
 
     def new_maps(self, count: int, height: int, width: int) -> int:
         """Number of a new buffer."""
         self.maps.append(Maps(count, height, width))
         return len(self.maps) - 1
+
+    def add_edges(self, buffer: int | None, source: np.ndarray, weight: np.ndarray) -> int:
+        """Place of edges that read maps `source` of a buffer, or of the pooled vector."""
+        place = sum(each.size for _, each, _ in self._edges)
+        self._edges.append((buffer, source, weight))
+        return place
 
     def add(self, operation: Operation) -> None:
         """Append to the open fused group, or in a group of its own; nothing if it has no channel."""
@@ -101,8 +112,13 @@ class Builder:
             for earlier in range(place):
                 if members[earlier].target in _read(operation):
                     operation.needs |= 1 << earlier
-        for operation in members[:-1]:
-            self.maps[operation.target].per_thread = True
+        for operation, rows in zip(members[:-1], rows_at_once(members, strip_rows), strict=True):
+            maps = self.maps[operation.target]
+            maps.per_thread = True
+            maps.ring_rows = max(maps.ring_rows, 1 << (rows - 1).bit_length())
+        for maps in self.maps:
+            if maps.ring_rows >= maps.height:
+                maps.ring_rows = 0
         self._fusing = None
 
     # The finished plan
@@ -111,9 +127,20 @@ class Builder:
         """Give every buffer a place and make the tables. `classifier`: the header's fields of that name."""
         shared, per_thread = (self._places(own) for own in (False, True))
         buffers = [
-            Buffer(int(maps.per_thread), place, maps.stride, maps.height, maps.width, maps.pitch)
+            Buffer(
+                int(maps.per_thread),
+                place,
+                maps.stride,
+                maps.height,
+                maps.width,
+                maps.pitch,
+                maps.ring_rows - 1,
+            )
             for maps, place in zip(self.maps, _merged(shared[0], per_thread[0]), strict=True)
         ]
+        for buffer, source, weight in self._edges:
+            # Only now are the sizes of rings known.
+            self.constants.add_edges(source * (1 if buffer is None else self.maps[buffer].stride), weight)
         channels, height, width = self.image
         widest = max([width, *(maps.width for maps in self.maps)])
         header = Header(
@@ -139,7 +166,8 @@ class Builder:
         when it is written anew.
         """
         places: list[int | None] = [None] * len(self.maps)
-        size = 0
+        # The first map's left neighbour is read, and not used.
+        size = LINE
         for number, maps in enumerate(self.maps):
             if maps.per_thread != per_thread:
                 continue
@@ -148,7 +176,7 @@ class Builder:
                 for other, place in enumerate(places)
                 if place is not None and self._overlap(maps, self.maps[other])
             )
-            start = 0
+            start = LINE
             for first, end in taken:
                 if first - start >= self._floats(number):
                     break
@@ -164,6 +192,52 @@ class Builder:
     @staticmethod
     def _overlap(a: Maps, b: Maps) -> bool:
         return a.first_group <= b.last_group and b.first_group <= a.last_group
+
+
+def rows_at_once(members: list[Operation], strip_rows: int) -> list[int]:
+    """Rows of its output that each operation of a fused group, but the last, must keep while strips go on.
+
+    From the first that some reader has not done with to the last that is made for the next strip; in the first
+    strip that is a whole strip with what its neighbours need.
+    """
+    starts = _reach(members, 0, _first_read, min)
+    ends, later = (_reach(members, end, _end_read, max) for end in (strip_rows, 2 * strip_rows))
+    kept = [1] * (len(members) - 1)
+    for reader, operation in enumerate(members):
+        first_strip, next_strip = _first_read(operation, starts[reader]), _first_read(operation, ends[reader])
+        for writer in _writers(operation):
+            kept[writer] = max(kept[writer], ends[writer] - first_strip, later[writer] - next_strip)
+    return kept
+
+
+def _reach(
+    members: list[Operation],
+    row: int,
+    read: Callable[[Operation, int], int],
+    widest: Callable[[int, int], int],
+) -> list[int]:
+    """Up to which row each operation has to go for the last one to go up to `row`, were there no borders."""
+    reach: list[int | None] = [None] * (len(members) - 1) + [row]
+    for place in range(len(members) - 1, -1, -1):
+        here = reach[place]
+        assert here is not None
+        for writer in _writers(members[place]):
+            known, wanted = reach[writer], read(members[place], here)
+            reach[writer] = wanted if known is None else widest(known, wanted)
+    return [0 if each is None else each for each in reach]
+
+
+def _writers(operation: Operation) -> list[int]:
+    """Places in its group of the operations that write what it reads."""
+    return [place for place in range(operation.needs.bit_length()) if operation.needs >> place & 1]
+
+
+def _first_read(operation: Operation, row: int) -> int:
+    return row * operation.step - 1 if operation.kind == NODE else row
+
+
+def _end_read(operation: Operation, end: int) -> int:
+    return (end - 1) * operation.step + 2 if operation.kind == NODE else end
 
 
 def _buffers(operation: Operation) -> list[int]:

@@ -28,13 +28,13 @@ def plan_of(
     logits: Tensor,
     *,
     fused_stages: int = 0,
-    strip_rows: int = 4,
+    strip_rows: int = 2,
 ) -> Tables:
     """The plan of a compiled network for images [channels, height, width].
 
     bases, logits  what constant nodes add, as in `CompiledNetwork`
-    fused_stages   how many stages run strip by strip together with the stem
-    strip_rows     rows of the last output that such a strip makes
+    fused_stages   the stem and so many stages run strip by strip, up to the first node operation of the next
+    strip_rows     rows of that operation's output that a strip makes
     """
     builder = Builder(image)
     if fused_stages:
@@ -125,6 +125,8 @@ def _add_stage(
 
 
 def _add_node_step(builder: Builder, step: NodeStep, z: int, h: int, first_map: int) -> None:
+    scale: Tensor
+    shift: Tensor
     eps = ABSENT
     if isinstance(step.norm, InstanceNorm):
         scale, shift = step.norm.weight, step.norm.bias
@@ -168,7 +170,7 @@ def _messages(
     """Edges sorted by target row, from the maps of one buffer to those of another."""
     targets, constants = builder.maps[target].count, builder.constants
     pointer = constants.add_numbers(np.searchsorted(row, np.arange(targets + 1)))
-    edges = constants.add_edges(column * builder.maps[source].stride, weight)
+    edges = builder.add_edges(source, column, weight)
     tile = max(_SMALLEST_TILE, _CACHE // (4 * max(1, builder.maps[source].count)))
     return Operation(MESSAGES, source, 0, target, 0, targets, pointer=pointer, edges=edges, tile=tile)
 
@@ -200,7 +202,7 @@ def _add_head(builder: Builder, head: nn.Module, z: int, logits: Tensor) -> Tabl
     bias = constants.add_floats(_array(logits))
     if isinstance(head, WiredHead):
         pointer = constants.add_numbers(_array(head.messages.pointer))
-        edges = constants.add_edges(_array(head.messages.source), _array(head.messages.value))
+        edges = builder.add_edges(None, _array(head.messages.source), _array(head.messages.value))
         return builder.finish(
             length,
             classes,

@@ -25,6 +25,7 @@ class Buffer:
     height: int
     width: int
     pitch: int
+    ring: int
 
 
 @dataclass

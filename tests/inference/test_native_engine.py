@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 import dnw_graph as dg
 from dnw_graph.errors import InputError
+from dnw_graph.inference.engine import Plan
+from dnw_graph.inference.plan_layers import plan_of
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
 from dnw_graph.native import library
@@ -85,6 +87,30 @@ def small_network(**options):
     settings = {"rule": "random", "num_classes": 3, "image_size": 24, "density": 0.3}
     blocks = ((8, 12, 1, 2), (12, 10, 2, 3), (10, 12, 2, 1))
     return mobilenet_v1(**(settings | {"blocks": blocks} | options)).eval()
+
+
+@given(data=st.data())
+@LAW
+def test_running_strip_by_strip_changes_no_bit(data, networks):
+    """Every way of fusing stages, with rings of any size, against one operation at a time."""
+    model = data.draw(networks.mobilenets()).float()
+    network = dg.compile(model, "csr")
+    side = data.draw(st.integers(1, 70), "side")
+    images = images_for(model, 2, side)
+    constants = network._constants_for(*network.stem.sides(side, side))
+    parts = (network.stem, list(network.stages), constants.bases, network.head, constants.logits)
+
+    def logits(**options):
+        plan = Plan(plan_of((3, side, side), *parts, **options), model.num_classes)
+        return plan.run(images)
+
+    expected, macs = logits()
+    fused = data.draw(st.integers(1, len(network.stages)), "fused")
+    rows = data.draw(st.integers(1, 5), "rows of a strip")
+    torch.set_num_threads(data.draw(st.integers(1, 5), "threads"))
+    found, same_macs = logits(fused_stages=fused, strip_rows=rows)
+    assert torch.equal(found, expected)
+    assert same_macs == macs
 
 
 def test_the_number_of_threads_and_the_batch_change_no_bit():

@@ -3,12 +3,11 @@
 
 #include "kernels.h"
 
-enum { MOST_LANES = 16, MOST_ROWS = 40 };
+enum { MOST_LANES = 16, STEM_ROWS = 9 }; /* rows of each channel that a strip of the stem reads */
 
 int64_t dnw_scratch_floats(int in_width, int in_channels) {
     const int64_t pitch = in_width + 6 * MOST_LANES;
-    const int64_t rows = MOST_ROWS > 9 * in_channels ? MOST_ROWS : 9 * in_channels;
-    return rows * pitch + 2 * MOST_LANES;
+    return STEM_ROWS * in_channels * pitch + 2 * MOST_LANES;
 }
 
 static int runs(const kernel_table *table) {

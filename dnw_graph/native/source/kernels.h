@@ -1,7 +1,9 @@
 /* The kernels that exist once per instruction set, and what they are given.
 
-   A map is [height][pitch] floats, pitch a multiple of 8; lanes from `width` to `pitch` hold anything finite.
-   Maps of a buffer lie `stride` floats apart. No kernel allocates, locks or keeps state. */
+   A map is [height][pitch] floats, pitch a multiple of 8; lanes from `width` to `pitch` hold anything. Maps of a
+   buffer lie `stride` floats apart. A buffer may be a ring: row y of a map then is where y & ring says; ring is
+   the number of its rows, a power of 2, less 1, or −1 (all ones) where every row has its place.
+   No kernel allocates, locks or keeps state. */
 
 #ifndef DNW_KERNELS_H
 #define DNW_KERNELS_H
@@ -26,6 +28,7 @@ typedef struct {
     const float *carried; /* maps of which target t adds number carry[t] (-1: none), or NULL */
     int64_t carried_stride;
     const int32_t *carry;
+    int pitch, source_ring, target_ring; /* see below; base and carried maps are never rings */
     int tile; /* pixels of all sources that are worth keeping in cache */
 } messages_arguments;
 
@@ -34,20 +37,20 @@ typedef struct {
     float *out;
     int64_t in_stride, out_stride;
     int in_height, in_width, in_pitch, out_width, out_pitch;
+    int in_ring, out_ring;
     int step;     /* of the convolution: 1 or 2 */
     int instance; /* 0: scale and shift are the whole norm; 1: each map is first brought to mean 0, variance 1 */
     float eps;
     const float *scale, *shift; /* [channels] */
     const float *kernel;        /* [channels][9] */
     const float *bias;          /* [channels], or NULL */
-    float *scratch;
 } node_arguments;
 
 typedef struct {
     const float *images; /* [in_channels][in_height][in_width], without padding */
     float *out;
     int64_t out_stride;
-    int in_channels, in_height, in_width, out_width, out_pitch;
+    int in_channels, in_height, in_width, out_width, out_pitch, out_ring;
     int step, rectify;
     const float *weight; /* [channels][in_channels][9] */
     const float *bias;   /* [channels], or NULL */
@@ -81,7 +84,7 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    void (*messages)(const messages_arguments *, int64_t first_pixel, int64_t end_pixel, int first, int end);
+    void (*messages)(const messages_arguments *, int first_row, int end_row, int first, int end);
     void (*node)(const node_arguments *, int first_row, int end_row, int first, int end);
     void (*stem)(const stem_arguments *, int first_row, int end_row, int first, int end);
     void (*pool)(const pool_arguments *, int first, int end);
@@ -92,6 +95,9 @@ typedef struct {
     void (*edge_products)(const float *a, const float *b, int64_t columns, const int64_t *pointer,
                           const int64_t *source, int64_t first_target, int64_t end_target, float *out);
 } kernel_table;
+
+/* AVX2: the 8 pixels from `pixel` on, for AVX-512. */
+void dnw_half_tile(const messages_arguments *, int64_t pixel, int64_t source, int64_t target, int first, int end);
 
 extern const kernel_table dnw_portable, dnw_avx2, dnw_avx512;
 

@@ -9,11 +9,16 @@
 #endif
 #define LANES 8
 #define TILE_MAX 14
+#define HALF_TILE(...) ((void)0)
 #include "vector.h"
 #include "messages.h"
 #include "node.h"
 #include "stem.h"
 #include "head.h"
+
+void dnw_half_tile(const messages_arguments *a, int64_t pixel, int64_t source, int64_t target, int first, int end) {
+    targets_1(a, pixel, source, target, first, end);
+}
 
 const kernel_table dnw_avx2 = {"avx2", messages, node, stem, pool, linear, product, edge_products};
 

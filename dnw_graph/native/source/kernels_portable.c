@@ -3,6 +3,7 @@
 
 #define LANES 8
 #define TILE_MAX 7
+#define HALF_TILE(...) ((void)0)
 #include "vector.h"
 #include "messages.h"
 #include "node.h"

@@ -1,7 +1,8 @@
 /* Message passing: z_t = what is there already + Σ over incoming edges of weight · h_source.
 
    A tile of N vectors of pixels stays in registers while a target's edges go by: one broadcast and N
-   fused multiply-adds with a memory operand for each edge. */
+   fused multiply-adds with a memory operand for each edge. Rows end at a multiple of 8 floats: where that is half
+   a vector, HALF_TILE does what is left. */
 
 #define TILE(N)                                                                                               \
     INLINE void tile_##N(const edge *e, const edge *end, const float *h, float *z, float start,               \
@@ -20,10 +21,11 @@
         }                                                                                                     \
         for (int i = 0; i < N; i++) store(z + i * LANES, sum[i]);                                             \
     }                                                                                                         \
-    static void targets_##N(const messages_arguments *a, int64_t pixel, int first, int end) {                 \
+    static void targets_##N(const messages_arguments *a, int64_t pixel, int64_t source, int64_t target, int first, \
+                            int end) {                                                                        \
         for (int t = first; t < end; t++)                                                                     \
-            tile_##N(a->edges + a->pointer[t], a->edges + a->pointer[t + 1], a->sources + pixel,              \
-                     a->targets + t * a->target_stride + pixel, a->bias ? a->bias[t] : 0.0f,                  \
+            tile_##N(a->edges + a->pointer[t], a->edges + a->pointer[t + 1], a->sources + source,             \
+                     a->targets + t * a->target_stride + target, a->bias ? a->bias[t] : 0.0f,                  \
                      a->base && a->base_row[t] >= 0 ? a->base + a->base_row[t] * a->base_stride + pixel : 0,   \
                      a->carry && a->carry[t] >= 0 ? a->carried + a->carry[t] * a->carried_stride + pixel : 0); \
     }
@@ -45,7 +47,7 @@ TILE(13)
 TILE(14)
 #endif
 
-typedef void targets_of_tile(const messages_arguments *, int64_t, int, int);
+typedef void targets_of_tile(const messages_arguments *, int64_t, int64_t, int64_t, int, int);
 
 static targets_of_tile *const TILES[] = {
     0,         targets_1, targets_2, targets_3, targets_4, targets_5, targets_6, targets_7,
@@ -54,13 +56,34 @@ static targets_of_tile *const TILES[] = {
 #endif
 };
 
-static void messages(const messages_arguments *a, int64_t first_pixel, int64_t end_pixel, int first, int end) {
-    const int64_t vectors = (end_pixel - first_pixel) / LANES;
+/* Pixels that follow each other in all buffers, in tiles of about equal size: pixel is their place in a whole map,
+   source and target where they lie in the two buffers. Returns how many it left, less than a vector. */
+INLINE int64_t pixels(const messages_arguments *a, int64_t pixel, int64_t source, int64_t target, int64_t count,
+                      int first, int end) {
+    const int64_t vectors = count / LANES;
     const int wanted = a->tile / LANES, most = wanted < 1 ? 1 : wanted > TILE_MAX ? TILE_MAX : wanted;
     const int64_t tiles = (vectors + most - 1) / most;
     for (int64_t i = 0; i < tiles; i++) {
-        const int64_t from = vectors * i / tiles, to = vectors * (i + 1) / tiles;
-        TILES[to - from](a, first_pixel + from * LANES, first, end);
+        const int64_t from = vectors * i / tiles, to = vectors * (i + 1) / tiles, at = from * LANES;
+        TILES[to - from](a, pixel + at, source + at, target + at, first, end);
+    }
+    return count - vectors * LANES;
+}
+
+/* Rows from y on that follow each other in a ring. */
+INLINE int until_turn(int y, int ring, int rows) {
+    const int left = ring < 0 ? rows : ring + 1 - (y & ring);
+    return left < rows ? left : rows;
+}
+
+static void messages(const messages_arguments *a, int first_row, int end_row, int first, int end) {
+    for (int y = first_row; y < end_row;) {
+        const int rows = until_turn(y, a->target_ring, until_turn(y, a->source_ring, end_row - y));
+        const int64_t pitch = a->pitch, count = rows * pitch;
+        const int64_t pixel = y * pitch, source = (y & a->source_ring) * pitch, target = (y & a->target_ring) * pitch;
+        const int64_t left = pixels(a, pixel, source, target, count, first, end);
+        if (left) HALF_TILE(a, pixel + count - left, source + count - left, target + count - left, first, end);
+        y += rows;
     }
 }
 

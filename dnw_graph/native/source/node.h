@@ -1,84 +1,71 @@
 /* The node operation: norm, ReLU, 3×3 convolution of each map by its own kernel, padding 1.
 
-   Rows are normed into a scratch with zeros around them, a strip at a time so that it stays in the first-level
-   cache; the convolution then is nine shifted loads. With step 2 the scratch holds even columns and odd
-   columns apart, so that again neighbours are plain shifted loads. */
+   One column of vectors goes down the rows. Each row is normed where it is loaded, three times for the three
+   columns of the kernel: cheaper than keeping a normed copy, whose shifted loads would wait for its stores.
+   It adds to three sums: the row of output above it, its own, and the one below. */
 
-enum { STRIP = 16 }; /* output rows that are convolved from one filling of the scratch */
+enum { STRIP = 16 }; /* rows that all columns go down before the next ones: they stay in the first-level cache */
 
-/* Floats from one scratch row to the next; one vector of zeros before each part. */
-INLINE int scratch_pitch(int width, int step) {
-    const int columns = (width + step - 1) / step;
-    return step * (LANES + (columns + LANES - 1) / LANES * LANES);
-}
+typedef struct {
+    vec scale, shift, start, k[9];
+    ivec left, right; /* which lanes have a neighbour on that side */
+} node_constants;
 
-INLINE void fill_row(float *row, const float *z, int width, int step, vec scale, vec shift) {
-    const int part = scratch_pitch(width, step) / step;
-    store(row, splat(0.0f));
-    row += LANES;
-    if (step == 1) {
-        int x = 0;
-        for (; x + LANES <= width; x += LANES) store(row + x, relu(load(z + x) * scale + shift));
-        if (x < width) store(row + x, keep(relu(load(z + x) * scale + shift), first_lanes(width - x)));
-        return;
-    }
-    store(row - LANES + part, splat(0.0f));
-    for (int x = 0; x < width; x += 2 * LANES) {
-        vec low = relu(load(z + x) * scale + shift), high = splat(0.0f), even, odd;
-        if (x + LANES > width) low = keep(low, first_lanes(width - x));
-        if (x + LANES < width) high = relu(load(z + x + LANES) * scale + shift);
-        if (x + 2 * LANES > width) high = keep(high, first_lanes(width - x - LANES));
-        deinterleave(low, high, &even, &odd);
-        store(row + x / 2, even);
-        store(row + part + x / 2, odd);
-    }
-}
+INLINE vec activation(const float *z, vec scale, vec shift) { return relu(load(z) * scale + shift); }
 
-/* V neighbouring vectors of the output, all rows of a strip; sums of three rows go along. */
-#define CONVOLVE(V)                                                                                           \
-    INLINE void convolve_##V(const float *row, int pitch, const vec *k, vec start, float *out, int out_pitch, \
-                             int rows) {                                                                      \
-        vec above[V], here[V], left, mid, right;                                                              \
-        for (int i = 0; i < V; i++) {                                                                         \
-            left = load(row + i * LANES - 1), mid = load(row + i * LANES), right = load(row + i * LANES + 1); \
-            above[i] = start + left * k[0] + mid * k[1] + right * k[2];                                       \
-        }                                                                                                     \
-        row += pitch;                                                                                         \
-        for (int i = 0; i < V; i++) {                                                                         \
-            left = load(row + i * LANES - 1), mid = load(row + i * LANES), right = load(row + i * LANES + 1); \
-            above[i] += left * k[3], above[i] += mid * k[4], above[i] += right * k[5];                        \
-            here[i] = start + left * k[0] + mid * k[1] + right * k[2];                                        \
-        }                                                                                                     \
-        for (int y = 0; y < rows; y++) {                                                                      \
-            row += pitch;                                                                                     \
-            for (int i = 0; i < V; i++) {                                                                     \
-                vec next = start;                                                                             \
-                left = load(row + i * LANES - 1);                                                             \
-                above[i] += left * k[6], here[i] += left * k[3], next += left * k[0];                         \
-                mid = load(row + i * LANES);                                                                  \
-                above[i] += mid * k[7], here[i] += mid * k[4], next += mid * k[1];                            \
-                right = load(row + i * LANES + 1);                                                            \
-                above[i] += right * k[8], here[i] += right * k[5], next += right * k[2];                      \
-                store(out + y * out_pitch + i * LANES, above[i]);                                             \
-                above[i] = here[i], here[i] = next;                                                           \
-            }                                                                                                 \
-        }                                                                                                     \
-    }
+/* Σ over a row of kernel i of what this row of z gives. */
+#define ROW_OF_KERNEL(sum, i) (sum) += left * c->k[3 * (i)], (sum) += mid * c->k[3 * (i) + 1], (sum) += right * c->k[3 * (i) + 2]
 
-CONVOLVE(1)
-CONVOLVE(2)
-
-INLINE void convolve_every_other(const float *row, int pitch, const vec *k, vec start, float *out,
-                                 int out_pitch, int rows) {
-    const float *odd = row + pitch / 2;
-    for (int y = 0; y < rows; y++, out += out_pitch, row += 2 * pitch, odd += 2 * pitch) {
-        vec sum = start, other = splat(0.0f);
-        for (int j = 0; j < 3; j++) {
-            sum += load(odd + j * pitch - 1) * k[3 * j];
-            other += load(row + j * pitch) * k[3 * j + 1];
-            sum += load(odd + j * pitch) * k[3 * j + 2];
+/* Output rows [first, end) of one column of vectors; z: its first lane in row 0 of the map. `edges`: it has a lane
+   without a neighbour. */
+INLINE void go_down(const node_arguments *a, const node_constants *c, const float *z, float *h, int first, int end,
+                    int edges) {
+    vec above = c->start, here = c->start, below, left, mid, right;
+    for (int y = first - 1; y <= end; y++) {
+        below = c->start;
+        if (y >= 0 && y < a->in_height) {
+            const float *row = z + (y & a->in_ring) * a->in_pitch;
+            left = activation(row - 1, c->scale, c->shift);
+            mid = activation(row, c->scale, c->shift);
+            right = activation(row + 1, c->scale, c->shift);
+            if (edges) left = keep(left, c->left), right = keep(right, c->right);
+            ROW_OF_KERNEL(above, 2);
+            ROW_OF_KERNEL(here, 1);
+            ROW_OF_KERNEL(below, 0);
         }
-        store(out, sum + other);
+        if (y > first) store(h + ((y - 1) & a->out_ring) * a->out_pitch, above);
+        above = here, here = below;
+    }
+}
+
+/* Columns 2x − 1, 2x and 2x + 1 of a row of z, for LANES neighbouring x. */
+INLINE void three_columns(const float *row, const node_constants *c, int edges, vec *left, vec *mid, vec *right) {
+    vec unused;
+    deinterleave(activation(row - 1, c->scale, c->shift), activation(row + LANES - 1, c->scale, c->shift), left,
+                 &unused);
+    deinterleave(activation(row, c->scale, c->shift), activation(row + LANES, c->scale, c->shift), mid, right);
+    if (edges) *left = keep(*left, c->left), *right = keep(*right, c->right);
+}
+
+/* The same with a step of 2: of two rows the first adds to one row of output, the second to two. */
+INLINE void go_down_by_two(const node_arguments *a, const node_constants *c, const float *z, float *h, int first,
+                           int end, int edges) {
+    vec here = c->start, below, left, mid, right;
+    if (first > 0) {
+        three_columns(z + ((2 * first - 1) & a->in_ring) * a->in_pitch, c, edges, &left, &mid, &right);
+        ROW_OF_KERNEL(here, 0);
+    }
+    for (int y = first; y < end; y++) {
+        three_columns(z + (2 * y & a->in_ring) * a->in_pitch, c, edges, &left, &mid, &right);
+        ROW_OF_KERNEL(here, 1);
+        below = c->start;
+        if (2 * y + 1 < a->in_height) {
+            three_columns(z + ((2 * y + 1) & a->in_ring) * a->in_pitch, c, edges, &left, &mid, &right);
+            ROW_OF_KERNEL(here, 2);
+            ROW_OF_KERNEL(below, 0);
+        }
+        store(h + (y & a->out_ring) * a->out_pitch, here);
+        here = below;
     }
 }
 
@@ -105,38 +92,26 @@ static void instance_norm(const node_arguments *a, const float *z, float *scale,
 }
 
 static void node(const node_arguments *a, int first_row, int end_row, int first, int end) {
-    const int pitch = scratch_pitch(a->in_width, a->step);
-    for (int c = first; c < end; c++) {
-        const float *z = a->in + c * a->in_stride;
-        float *h = a->out + c * a->out_stride;
-        float scale = a->scale[c], shift = a->shift[c];
+    for (int channel = first; channel < end; channel++) {
+        const float *z = a->in + channel * a->in_stride;
+        float *h = a->out + channel * a->out_stride;
+        float scale = a->scale[channel], shift = a->shift[channel];
         if (a->instance) instance_norm(a, z, &scale, &shift);
-        const vec times = splat(scale), plus = splat(shift);
-        vec k[9];
-        for (int i = 0; i < 9; i++) k[i] = splat(a->kernel[9 * c + i]);
-        const vec start = splat(a->bias ? a->bias[c] : 0.0f);
+        node_constants c = {splat(scale), splat(shift), splat(a->bias ? a->bias[channel] : 0.0f), {{0}}, {0}, {0}};
+        for (int i = 0; i < 9; i++) c.k[i] = splat(a->kernel[9 * channel + i]);
         for (int y = first_row; y < end_row; y += STRIP) {
-            const int rows = end_row - y < STRIP ? end_row - y : STRIP;
-            const int top = y * a->step - 1, filled = (rows - 1) * a->step + 3;
-            for (int i = 0; i < filled; i++) {
-                float *row = a->scratch + i * pitch;
-                if (top + i < 0 || top + i >= a->in_height)
-                    memset(row, 0, sizeof(float) * (size_t)pitch);
+            const int stop = y + STRIP < end_row ? y + STRIP : end_row;
+            for (int x = 0; x < a->out_width; x += LANES) {
+                /* Of output x, the right neighbour is column x + 1, or 2x + 1 with a step of 2. */
+                const int with_right = a->step == 1 ? a->in_width - 1 - x : a->in_width / 2 - x;
+                const int edges = x == 0 || with_right < LANES;
+                c.left = x ? ~(ivec){0} : ~first_lanes(1);
+                c.right = first_lanes(with_right);
+                if (a->step == 1)
+                    edges ? go_down(a, &c, z + x, h + x, y, stop, 1) : go_down(a, &c, z + x, h + x, y, stop, 0);
                 else
-                    fill_row(row, z + (top + i) * a->in_pitch, a->in_width, a->step, times, plus);
-            }
-            /* What follows the last row is read as the right neighbour of its last column. */
-            store(a->scratch + filled * pitch, splat(0.0f));
-            const float *row = a->scratch + LANES;
-            float *out = h + y * a->out_pitch;
-            int x = 0;
-            if (a->step == 1) {
-                for (; x + LANES < a->out_width; x += 2 * LANES)
-                    convolve_2(row + x, pitch, k, start, out + x, a->out_pitch, rows);
-                if (x < a->out_width) convolve_1(row + x, pitch, k, start, out + x, a->out_pitch, rows);
-            } else {
-                for (; x < a->out_width; x += LANES)
-                    convolve_every_other(row + x, pitch, k, start, out + x, a->out_pitch, rows);
+                    edges ? go_down_by_two(a, &c, z + 2 * x, h + x, y, stop, 1)
+                          : go_down_by_two(a, &c, z + 2 * x, h + x, y, stop, 0);
             }
         }
     }

@@ -61,7 +61,7 @@ static float *floats(int64_t count) {
 #ifdef MADV_HUGEPAGE
     if (page == LARGE_PAGE) madvise(memory, size, MADV_HUGEPAGE);
 #endif
-    /* Pad lanes are read before they are written: their values do not matter, but that they are some does. */
+    /* Pad lanes are read before they are written: what they hold does not matter, but it must not change. */
     return memset(memory, 0, size);
 }
 

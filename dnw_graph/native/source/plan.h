@@ -15,6 +15,7 @@ typedef struct {
     int64_t at;         /* first float, in the shared arena or in the thread's */
     int64_t stride;     /* floats from one map to the next */
     int64_t height, width, pitch;
+    int64_t ring; /* rows that have a place, less 1; −1: all */
 } plan_buffer;
 
 enum { STEM, NODE, MESSAGES, POOL };

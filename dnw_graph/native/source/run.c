@@ -52,6 +52,7 @@ static void launch(const call *c, const plan_operation *o, int64_t image, int th
             .in_width = (int)h->image_width,
             .out_width = (int)out->width,
             .out_pitch = (int)out->pitch,
+            .out_ring = (int)out->ring,
             .step = (int)o->step,
             .rectify = (int)o->option,
             .weight = constant(p, o->kernel),
@@ -70,6 +71,8 @@ static void launch(const call *c, const plan_operation *o, int64_t image, int th
             .in_pitch = (int)in->pitch,
             .out_width = (int)out->width,
             .out_pitch = (int)out->pitch,
+            .in_ring = (int)in->ring,
+            .out_ring = (int)out->ring,
             .step = (int)o->step,
             .instance = (int)o->option,
             .eps = o->eps < 0 ? 0.0f : p->constants[o->eps],
@@ -77,7 +80,6 @@ static void launch(const call *c, const plan_operation *o, int64_t image, int th
             .shift = constant(p, o->shift),
             .kernel = constant(p, o->kernel),
             .bias = constant(p, o->bias),
-            .scratch = scratch_of(c, thread),
         };
         p->kernels->node(&a, first_row, end_row, first, end);
     } else if (o->kind == MESSAGES) {
@@ -94,9 +96,12 @@ static void launch(const call *c, const plan_operation *o, int64_t image, int th
             .carried = o->carry < 0 ? 0 : map_of(c, o->carried, o->carried_map, thread),
             .carried_stride = o->carry < 0 ? 0 : p->buffers[o->carried].stride,
             .carry = o->carry < 0 ? 0 : p->numbers + o->carry,
+            .pitch = (int)out->pitch,
+            .source_ring = (int)in->ring,
+            .target_ring = (int)out->ring,
             .tile = (int)o->tile,
         };
-        p->kernels->messages(&a, first_row * out->pitch, end_row * out->pitch, first, end);
+        p->kernels->messages(&a, first_row, end_row, first, end);
     } else {
         const pool_arguments a = {
             .in = map_of(c, o->in, o->in_map, thread),

@@ -24,8 +24,16 @@ INLINE void store(float *to, vec value) { *(loose *)to = value; }
 
 INLINE vec splat(float value) { return value - (vec){0}; }
 
-/* max(v, 0) that keeps NaN. */
-INLINE vec relu(vec v) { return (vec)((ivec)v & ~(v <= (vec){0})); }
+/* max(v, 0) that keeps NaN: the instructions return their second operand when either is NaN. */
+INLINE vec relu(vec v) {
+#if LANES == 8 && defined(__AVX__)
+    return (vec)__builtin_ia32_maxps256((vec){0}, v);
+#elif LANES == 16 && defined(__AVX512F__) && !defined(__clang__)
+    return (vec)__builtin_ia32_maxps512_mask((vec){0}, v, (vec){0}, -1, 4);
+#else
+    return (vec)((ivec)v & ~(v <= (vec){0}));
+#endif
+}
 
 /* All ones in the first `count` lanes, 0 in the others; count may be 0 or beyond LANES. */
 INLINE ivec first_lanes(int count) {
