@@ -197,8 +197,8 @@ class Builder:
 def rows_at_once(members: list[Operation], strip_rows: int) -> list[int]:
     """Rows of its output that each operation of a fused group, but the last, must keep while strips go on.
 
-    From the first that some reader has not done with to the last that is made for the next strip; in the first
-    strip that is a whole strip with what its neighbours need.
+    From the first that some reader has not done with to the last that is made for the next strip; in the
+    first strip that is a whole strip with what its neighbours need.
     """
     starts = _reach(members, 0, _first_read, min)
     ends, later = (_reach(members, end, _end_read, max) for end in (strip_rows, 2 * strip_rows))
