@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -109,14 +110,24 @@ class GoldenCase:
 
 
 @pytest.fixture(scope="session")
-def fill() -> ModuleType:
-    """The fill rule of the golden data, as a module."""
-    spec = importlib.util.spec_from_file_location("golden_fill", GOLDEN / "fill.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def load_module() -> Callable[[Path], ModuleType]:
+    """load_module(path) → a Python file of no package, as a module."""
+
+    def load(path: Path) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def fill(load_module: Callable[[Path], ModuleType]) -> ModuleType:
+    """The fill rule of the golden data."""
+    return load_module(GOLDEN / "fill.py")
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -16,7 +12,6 @@ from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
 from dnw_graph.training.config import config_from_dict
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 NARROW = ((4, 6, 1, 1), (6, 8, 2, 3), (8, 8, 2, 2))
 
 
@@ -152,19 +147,10 @@ def test_the_tiny_network_is_41k():
     assert (report.published_params, report.published_macs) == (41458, None)
 
 
-def golden_state(case):
-    """(spec, state dictionary) of a golden case."""
-    spec = importlib.util.spec_from_file_location("golden_fill", GOLDEN / "fill.py")
-    fill = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(fill)
-    data = json.loads((GOLDEN / f"{case}.json").read_text())
-    return data, {name: torch.from_numpy(array) for name, array in fill.fill_all(data["spec"]).items()}
-
-
 @pytest.mark.parametrize("case", ["random_x225", "small_x15"])
-def test_imported_networks_have_the_published_profile(case):
+def test_imported_networks_have_the_published_profile(case, golden):
     """Counted over the file's full rectangle: its backward edges are in the budget and keep sources alive."""
-    data, state = golden_state(case)
+    data, state = golden(case).json, golden(case).state
     model = dg.from_official(
         state, graph=data["graph"], prune_rate=data["prune_rate"], small=data["small"], image_size=32
     )
@@ -176,8 +162,8 @@ def test_imported_networks_have_the_published_profile(case):
     ]
 
 
-def test_imported_counts_end_with_the_imported_wiring():
-    data, state = golden_state("tiny_static_dnw")
+def test_imported_counts_end_with_the_imported_wiring(golden):
+    data, state = golden("tiny_static_dnw").json, golden("tiny_static_dnw").state
     model = dg.from_official(state, network="tiny_static", graph="dnw", prune_rate=data["prune_rate"])
     assert dg.count(model).published_params == 41458
     stage = model.body.stages[0]

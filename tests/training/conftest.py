@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -26,14 +25,9 @@ RECIPE = {
 
 
 @pytest.fixture(scope="session")
-def small_network() -> ModuleType:
+def small_network(load_module) -> ModuleType:
     """The script that runs commands with the small network, as a module."""
-    spec = importlib.util.spec_from_file_location("small_network", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 @pytest.fixture(autouse=True)
