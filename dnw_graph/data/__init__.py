@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from dnw_graph.data.batches import Batches, DataSection, Share
+from dnw_graph.data.batches import Batches, DataSection, Share, check_num_classes
 from dnw_graph.errors import InputError
 from dnw_graph.training.schema import IN_MEMORY
 
@@ -39,7 +39,7 @@ def open_data(
     """
     share = Share(batch_size=batch_size, train=train, seed=seed, rank=rank, world_size=world_size)
     if data.dataset in IN_MEMORY:
-        from dnw_graph.data.arrays import ArrayBatches, check_num_classes
+        from dnw_graph.data.arrays import ArrayBatches
 
         arrays = import_module(f"dnw_graph.data.{data.dataset}").read(data.directory, train)
         check_num_classes(len(arrays.class_names), num_classes, arrays.source)

@@ -109,12 +109,3 @@ def check_labels(labels: Tensor, num_classes: int, source: str) -> None:
             f"{source}: label {int(wrong[0])} is outside 0 … {num_classes - 1}; "
             f"the file is damaged or belongs to another data set"
         )
-
-
-def check_num_classes(found: int, num_classes: int, source: str) -> None:
-    """Raise InputError unless the network has as many outputs as the data has classes."""
-    if found != num_classes:
-        raise InputError(
-            f"{source}: the data has {found} classes but model.num_classes is {num_classes}; "
-            f"set model.num_classes to {found}"
-        )

@@ -114,3 +114,12 @@ def derived_seed(purpose: str, *numbers: int) -> int:
     """A 63-bit seed that depends on all arguments; the same on every machine and for every Python."""
     key = "/".join([purpose, *map(str, numbers)])
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def check_num_classes(found: int, num_classes: int, source: str) -> None:
+    """Raise InputError unless the network has as many outputs as the data has classes."""
+    if found != num_classes:
+        raise InputError(
+            f"{source}: has {found} classes but model.num_classes is {num_classes}; "
+            f"set model.num_classes to {found}"
+        )

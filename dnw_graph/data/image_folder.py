@@ -21,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from dnw_graph.data.batches import Batches, SampleOrder, Share, derived_seed
+from dnw_graph.data.batches import Batches, SampleOrder, Share, check_num_classes, derived_seed
 from dnw_graph.data.download import data_directory
 from dnw_graph.data.preprocessing import describe, normalise
 from dnw_graph.dependencies import load_torchvision
@@ -54,9 +54,9 @@ class FolderBatches(Batches):
             image_size, MEAN, STD, resize={"shorter_side": shorter_side}, centre_crop=image_size
         )
         files, labels, self.class_names = list_images(folder)
-        check_classes(folder, len(self.class_names), num_classes)
         self.num_samples = len(files)
         self.source = str(folder)
+        check_num_classes(len(self.class_names), num_classes, self.source)
         self._order = SampleOrder(self.num_samples, share, self.source)
         self.num_batches = self._order.num_batches
         self._seed, self._workers = share.seed, workers
@@ -203,14 +203,6 @@ def list_images(folder: Path) -> tuple[list[str], list[int], list[str]]:
                 f"{folder / name}: a class folder with no image; add images or remove the folder"
             )
     return [path for path, _ in images.samples], images.targets, images.classes
-
-
-def check_classes(folder: Path, found: int, num_classes: int) -> None:
-    if found != num_classes:
-        raise InputError(
-            f"{folder}: has {found} class folders but model.num_classes is {num_classes}; "
-            f"set model.num_classes to {found}"
-        )
 
 
 def leave_interrupts_to_the_main_process(worker: int) -> None:

@@ -53,7 +53,7 @@ def test_digits_are_never_mirrored():
 
 
 def test_wrong_number_of_classes(open_split):
-    message = "the data has 10 classes but model.num_classes is 100; set model.num_classes to 10"
+    message = "has 10 classes but model.num_classes is 100; set model.num_classes to 10"
     with pytest.raises(InputError, match=message):
         open_split("digits", num_classes=100)
 

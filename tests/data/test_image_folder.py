@@ -246,7 +246,7 @@ def test_splits_with_other_classes(open_folder, image_folder, part, other):
 
 
 def test_wrong_number_of_classes(open_folder):
-    message = "train: has 3 class folders but model.num_classes is 1000; set model.num_classes to 3"
+    message = "train: has 3 classes but model.num_classes is 1000; set model.num_classes to 3"
     with pytest.raises(InputError, match=message):
         open_folder(num_classes=1000)
 
