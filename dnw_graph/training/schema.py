@@ -94,7 +94,9 @@ class Model(Section):
         1.0, description="factor on the range ±1/sqrt(sources of the stage) of fresh candidate weights"
     )
     backend: str = Field(
-        "auto", min_length=1, description="message-passing backend by name; auto: chosen by density"
+        "auto",
+        min_length=1,
+        description="message-passing backend by name; auto: chosen for device, number format and density",
     )
 
     @property
