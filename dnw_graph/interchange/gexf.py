@@ -1,7 +1,8 @@
 """Graphs as GEXF, the XML that Gephi reads best. Written only.
 
 Version 1.2draft, which every reader knows. Ids of attributes differ from their titles, since Gephi has a
-column `id` of its own; edges have no XML id, since networkx would take that for the edge's `id`.
+column `id` of its own; edges have no XML id, since networkx would take that for the edge's `id`. Nodes have a
+position, levels as columns, for Gephi has no layout that would put them there.
 """
 
 from __future__ import annotations
@@ -10,12 +11,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+import numpy as np
+
 from dnw_graph.interchange.file import write_text
 from dnw_graph.interchange.graph import Array, Graph
 from dnw_graph.interchange.schema import EDGE_FIELDS, NODE_FIELDS, Field
 from dnw_graph.interchange.text import Report, batches, column, silent, texts, to_json
 
 NAMESPACE = "http://www.gexf.net/1.2draft"
+VIZ_NAMESPACE = f"{NAMESPACE}/viz"
+
+# Gephi draws a node 10 units wide.
+_BETWEEN_NODES = 15
+_WIDTH_TO_HEIGHT = 1.6
 
 # GEXF has an XML attribute for it.
 _OWN_ATTRIBUTE = "weight"
@@ -31,7 +39,8 @@ def write(graph: Graph, path: Path, report: Report = silent) -> None:
 def generate(graph: Graph, report: Report = silent) -> Iterator[str]:
     """The file's text, piece by piece. GEXF has no attributes of graphs: they are JSON in the description."""
     yield '<?xml version="1.0" encoding="UTF-8"?>\n'
-    yield f'<gexf xmlns="{NAMESPACE}" version="1.2">\n<meta>\n<creator>dnw-graph</creator>\n'
+    yield f'<gexf xmlns="{NAMESPACE}" xmlns:viz="{VIZ_NAMESPACE}" version="1.2">\n'
+    yield "<meta>\n<creator>dnw-graph</creator>\n"
     yield f"<description>{escape(to_json(graph.attributes))}</description>\n</meta>\n"
     yield '<graph defaultedgetype="directed" mode="static">\n'
     yield from _declared("node", NODE_FIELDS, graph.nodes)
@@ -40,10 +49,10 @@ def generate(graph: Graph, report: Report = silent) -> Iterator[str]:
     nodes = [_values("node", field, graph.nodes[field.name]) for field in NODE_FIELDS]
     ids = map(str, graph.numbers.tolist())
     yield from batches(
-        lambda number, *values: (
-            f'<node id="{number}" label="{number}"><attvalues>{"".join(values)}</attvalues></node>\n'
+        lambda number, place, *values: (
+            f'<node id="{number}" label="{number}"><attvalues>{"".join(values)}</attvalues>{place}</node>\n'
         ),
-        [ids, *nodes],
+        [ids, _positions(graph), *nodes],
         report,
     )
     yield "</nodes>\n<edges>\n"
@@ -73,6 +82,20 @@ def _declared(kind: str, fields: Sequence[Field], arrays: dict[str, Array]) -> I
 def _values(kind: str, field: Field, values: Array) -> Iterator[str]:
     name = _id(kind, field)
     return (f'<attvalue for="{name}" value="{text}"/>' if text else "" for text in column(field, values))
+
+
+def _positions(graph: Graph) -> Iterator[str]:
+    """Levels from left to right, the nodes of each from top to bottom, all columns centred."""
+    if not graph.num_nodes:
+        return
+    level, channel = graph.nodes["level"], graph.nodes["channel"]
+    sizes = np.bincount(level, minlength=1)
+    np.maximum.at(sizes, level, channel + 1)
+    height = _BETWEEN_NODES * int(sizes.max())
+    x = level * int(_WIDTH_TO_HEIGHT * height / max(len(sizes) - 1, 1))
+    y = (sizes[level] - 1 - 2 * channel) * _BETWEEN_NODES / 2
+    for right, up in zip(x.tolist(), y.tolist(), strict=True):
+        yield f'<viz:position x="{right}" y="{up:g}" z="0"/>'
 
 
 def _id(kind: str, field: Field) -> str:

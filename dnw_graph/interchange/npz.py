@@ -21,6 +21,9 @@ from dnw_graph.interchange.graph import Array, Graph
 from dnw_graph.interchange.schema import EDGE_FIELDS, ENDS, NODE_FIELDS, NUMBER_FIELD, RAW_FIELDS
 from dnw_graph.interchange.text import Report, from_json, silent, to_json
 
+# A bound on the work that a hostile file can cause; a thousand class names take 0.1 MB.
+_MAX_ATTRIBUTES = 16 << 20
+
 _NODES = [field.name for field in (NUMBER_FIELD, *NODE_FIELDS, *RAW_FIELDS)]
 _EDGES = [field.name for field in (*ENDS, *EDGE_FIELDS)]
 _NAMES = ("attributes", *(f"nodes.{name}" for name in _NODES), *(f"edges.{name}" for name in _EDGES))
@@ -76,6 +79,8 @@ def _arrays(data: bytes, where: str) -> dict[str, Any]:
                     f"{where}: unpacks to {size} bytes, more than a wiring takes (at most {MAX_BYTES})"
                 )
             described = entries.pop("attributes", None)
+            if described is not None and described.file_size > _MAX_ATTRIBUTES:
+                raise InputError(f"{where}: its attributes take {described.file_size} bytes; no wiring's do")
             attributes = _attributes(None if described is None else _array(archive.read(described)), where)
             # Before anything else, for a newer version may have other arrays.
             check_attributes(attributes, where)

@@ -182,6 +182,12 @@ def header_that_lies() -> bytes:
     return file.getvalue()
 
 
+def long_attributes() -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, attributes=np.array(" " * 17_000_000))
+    return file.getvalue()
+
+
 def entry_that_lies() -> bytes:
     """A zip whose directory claims a length beyond what anyone should unpack."""
     data = header_that_lies()
@@ -196,6 +202,7 @@ def entry_that_lies() -> bytes:
         (b"PK\x03\x04 and then nothing", "is no readable .npz file"),
         (b"\x93NUMPY\x01\x00v\x00{'descr'", "is no readable .npz file"),
         (header_that_lies(), "does not fit its 128 bytes"),
+        (long_attributes(), "its attributes take 68000128 bytes; no wiring's do"),
         (entry_that_lies(), "unpacks to 4294967280 bytes, more than a wiring takes"),
     ],
 )

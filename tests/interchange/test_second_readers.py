@@ -110,6 +110,9 @@ def test_networkx_reads_gexf(nine: nn.Module, tmp_path: Path) -> None:
     dg.save_graph(nine, tmp_path / "w.gexf")
     graph = networkx.read_gexf(tmp_path / "w.gexf", node_type=int)
     assert [graph.nodes[node].pop("label") for node in range(9)] == [str(node) for node in range(9)]
+    places = [graph.nodes[node].pop("viz")["position"] for node in range(9)]
+    assert [place["x"] for place in places] == [0, 0, 24, 24, 48, 48, 72, 72, 72]
+    assert [place["y"] for place in places] == [7.5, -7.5] * 3 + [15, 0, -15]
     check(graph, "0.0 0.0 0.0 0.0 1.0 0.0 0.0 0.0 0.0")
 
 
