@@ -60,9 +60,10 @@ class Native(Backend):
 def _product(features: Tensor, value: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
     features, value = features.contiguous(), value.contiguous()
     result = features.new_empty(pointer.numel() - 1, features.shape[1])
-    library.load().dnw_product(
+    done = library.load().dnw_product(
         features.data_ptr(),
         result.data_ptr(),
+        features.shape[0],
         result.shape[0],
         result.shape[1],
         pointer.data_ptr(),
@@ -71,6 +72,8 @@ def _product(features: Tensor, value: Tensor, pointer: Tensor, source: Tensor) -
         torch.get_num_threads(),
         library.instructions().encode(),
     )
+    if done != 1:
+        raise MemoryError(f"no memory to pack features of {features.shape[0]} nodes")
     return result
 
 

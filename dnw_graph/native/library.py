@@ -79,7 +79,7 @@ _FUNCTIONS: dict[str, tuple[type | None, list[type]]] = {
     "dnw_instructions": (_text, [_text]),
     "dnw_product": (
         _int,
-        [_pointer, _pointer, _long, _long, _pointer, _pointer, _pointer, _int, _text],
+        [_pointer, _pointer, _long, _long, _long, _pointer, _pointer, _pointer, _int, _text],
     ),
     "dnw_edge_products": (
         _int,

@@ -1,4 +1,4 @@
-"""Calls every function of the kernels on sizes that end anywhere; run by test_sanitizers with an instrumented build."""
+"""Every function of the kernels on sizes that end anywhere; test_sanitizers runs it with another build."""
 
 from __future__ import annotations
 

@@ -77,10 +77,13 @@ typedef struct {
 typedef struct {
     const float *sources; /* [sources][columns] */
     float *targets;       /* [targets][columns] */
-    int64_t columns;
+    int64_t num_sources, num_targets, columns;
     const int64_t *pointer, *source;
     const float *value;
 } product_arguments;
+
+/* Floats that a product needs to pack a tile of so many sources into, whatever the instruction set. */
+static inline int64_t product_floats(int64_t num_sources) { return num_sources * 128; }
 
 typedef struct {
     const char *name;
@@ -90,7 +93,7 @@ typedef struct {
     void (*pool)(const pool_arguments *, int first, int end);
     void (*linear)(const linear_arguments *, int first_class, int end_class);
     /* targets[t] = Σ value · sources[source], columns first .. end of all targets. */
-    void (*product)(const product_arguments *, int64_t targets, int64_t first, int64_t end);
+    void (*product)(const product_arguments *, int64_t first, int64_t end, float *packed);
     /* out[e] = Σ a[target of e] · b[source of e] */
     void (*edge_products)(const float *a, const float *b, int64_t columns, const int64_t *pointer,
                           const int64_t *source, int64_t first_target, int64_t end_target, float *out);

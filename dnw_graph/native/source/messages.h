@@ -87,36 +87,46 @@ static void messages(const messages_arguments *a, int first_row, int end_row, in
     }
 }
 
-/* The same on plain matrices [nodes, columns], for the operator: the last columns one by one. */
-static void product(const product_arguments *a, int64_t targets, int64_t first, int64_t end) {
-    enum { N = TILE_MAX > 7 ? 8 : 4 };
-    int64_t column = first;
-    for (; column + N * LANES <= end; column += N * LANES)
-        for (int64_t t = 0; t < targets; t++) {
-            vec sum[N];
-            for (int i = 0; i < N; i++) sum[i] = splat(0.0f);
-            for (int64_t e = a->pointer[t]; e < a->pointer[t + 1]; e++) {
-                const float *from = a->sources + a->source[e] * a->columns + column;
-                ONE_ADDRESS(from);
-                const vec weight = splat(a->value[e]);
-                for (int i = 0; i < N; i++) sum[i] += weight * load(from + i * LANES);
-            }
-            for (int i = 0; i < N; i++) store(a->targets + t * a->columns + column + i * LANES, sum[i]);
-        }
-    for (; column + LANES <= end; column += LANES)
-        for (int64_t t = 0; t < targets; t++) {
-            vec sum = splat(0.0f);
-            for (int64_t e = a->pointer[t]; e < a->pointer[t + 1]; e++)
-                sum += splat(a->value[e]) * load(a->sources + a->source[e] * a->columns + column);
-            store(a->targets + t * a->columns + column, sum);
-        }
-    for (; column < end; column++)
-        for (int64_t t = 0; t < targets; t++) {
-            float sum = 0.0f;
-            for (int64_t e = a->pointer[t]; e < a->pointer[t + 1]; e++)
-                sum += a->value[e] * a->sources[a->source[e] * a->columns + column];
-            a->targets[t * a->columns + column] = sum;
-        }
+/* The same on plain matrices [nodes][columns], for the operator. Their rows often lie a power of two apart, where all
+   sources of a tile would fall into the same few sets of a cache: a tile is packed first. */
+#define PRODUCT(N)                                                                                            \
+    static void product_##N(const product_arguments *a, int64_t column, int64_t count, float *packed) {       \
+        enum { WIDE = N * LANES };                                                                            \
+        const size_t bytes = sizeof(float) * (size_t)(count < WIDE ? count : WIDE);                           \
+        if (count < WIDE) memset(packed, 0, sizeof(float) * WIDE * (size_t)a->num_sources);                   \
+        for (int64_t s = 0; s < a->num_sources; s++)                                                          \
+            memcpy(packed + s * WIDE, a->sources + s * a->columns + column, bytes);                           \
+        for (int64_t t = 0; t < a->num_targets; t++) {                                                        \
+            vec sum[N];                                                                                       \
+            for (int i = 0; i < N; i++) sum[i] = splat(0.0f);                                                 \
+            for (int64_t e = a->pointer[t]; e < a->pointer[t + 1]; e++) {                                     \
+                const float *from = packed + a->source[e] * WIDE;                                             \
+                ONE_ADDRESS(from);                                                                            \
+                const vec weight = splat(a->value[e]);                                                        \
+                for (int i = 0; i < N; i++) sum[i] += weight * load(from + i * LANES);                        \
+            }                                                                                                 \
+            float *to = a->targets + t * a->columns + column;                                                 \
+            if (count >= WIDE) {                                                                              \
+                for (int i = 0; i < N; i++) store(to + i * LANES, sum[i]);                                    \
+            } else {                                                                                          \
+                float part[WIDE];                                                                             \
+                for (int i = 0; i < N; i++) store(part + i * LANES, sum[i]);                                  \
+                memcpy(to, part, bytes);                                                                      \
+            }                                                                                                 \
+        }                                                                                                     \
+    }
+
+PRODUCT(2)
+PRODUCT(4)
+PRODUCT(8)
+
+static void product(const product_arguments *a, int64_t first, int64_t end, float *packed) {
+    /* As wide as leaves the packed tile in the second-level cache, and as there are columns. */
+    enum { CACHE = 256 * 1024 / (int)sizeof(float) };
+    int wide = a->num_sources * 8 * LANES <= CACHE ? 8 : a->num_sources * 4 * LANES <= CACHE ? 4 : 2;
+    while (wide > 2 && wide / 2 * LANES >= end - first) wide /= 2;
+    for (int64_t column = first; column < end; column += wide * LANES)
+        (wide == 8 ? product_8 : wide == 4 ? product_4 : product_2)(a, column, end - column, packed);
 }
 
 static float dot(const float *a, const float *b, int64_t length) {

@@ -1,4 +1,6 @@
 /* Products of sparse edges with plain matrices of features, for the operator's backend. */
+#include <stdlib.h>
+
 #include "kernels.h"
 #include "team.h"
 
@@ -10,7 +12,7 @@ const char *dnw_instructions(const char *name) {
 typedef struct {
     const kernel_table *kernels;
     product_arguments arguments;
-    int64_t targets;
+    float *packed; /* one part for each thread */
 } product_call;
 
 /* Columns that a thread takes, in whole cache lines. */
@@ -21,23 +23,29 @@ static int64_t column_of(int64_t columns, int thread, int threads) {
 static void product(void *context, int thread, int threads) {
     const product_call *c = context;
     const int64_t columns = c->arguments.columns;
-    c->kernels->product(&c->arguments, c->targets, column_of(columns, thread, threads),
-                        column_of(columns, thread + 1, threads));
+    c->kernels->product(&c->arguments, column_of(columns, thread, threads), column_of(columns, thread + 1, threads),
+                        c->packed + thread * product_floats(c->arguments.num_sources));
 }
 
-/* targets [targets][columns] = edges · sources [·][columns]; 0 if these instructions cannot run here. */
-int dnw_product(const float *sources, float *targets, int64_t num_targets, int64_t columns, const int64_t *pointer,
-                const int64_t *source, const float *value, int threads, const char *instructions) {
+/* targets [num_targets][columns] = edges · sources [num_sources][columns].
+   1: done; 0: these instructions cannot run here; −1: no memory. */
+int dnw_product(const float *sources, float *targets, int64_t num_sources, int64_t num_targets, int64_t columns,
+                const int64_t *pointer, const int64_t *source, const float *value, int threads,
+                const char *instructions) {
     product_call c = {.kernels = dnw_kernels(instructions),
                       .arguments = {.sources = sources,
                                     .targets = targets,
+                                    .num_sources = num_sources,
+                                    .num_targets = num_targets,
                                     .columns = columns,
                                     .pointer = pointer,
                                     .source = source,
-                                    .value = value},
-                      .targets = num_targets};
+                                    .value = value}};
     if (!c.kernels) return 0;
+    c.packed = aligned_alloc(64, (size_t)(product_floats(num_sources) * threads + 16) / 16 * 16 * sizeof(float));
+    if (!c.packed) return -1;
     dnw_together(product, &c, threads);
+    free(c.packed);
     return 1;
 }
 
