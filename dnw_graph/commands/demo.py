@@ -58,29 +58,30 @@ def free_directory(wanted: Path) -> Path:
 
 def _export(place: Path) -> None:
     """Write the wiring and its picture into the run directory, and say how to open everything."""
-    from dnw_graph.figures.layered import draw_layered
+    from dnw_graph.figures.kinds import draw
+    from dnw_graph.figures.subject import read_subject
     from dnw_graph.interchange import save_graph
-    from dnw_graph.interchange.extract import graph_of
-    from dnw_graph.training import load_run
 
-    wiring, picture = place / "wiring.npz", place / "wiring.png"
-    _, model = load_run(place)
-    graph = graph_of(model)
-    save_graph(graph, wiring)
-    draw_layered(graph, picture)
+    wiring, picture = place / "wiring.graphml", place / "wiring.png"
+    subject = read_subject(place)
+    save_graph(subject.graph, wiring)
+    draw("layered", picture, subject)
     print(f"run      {place}")
-    print(f"wiring   {wiring}, {graph.num_nodes:,} nodes and {graph.num_edges:,} edges")
-    print(f"picture  {picture}")
-    print("\nthe wiring in Python:")
-    print("    import numpy as np")
-    print(f"    wiring = np.load({str(wiring)!r})")
-    print('    print(wiring["edges.source"], wiring["edges.target"], wiring["edges.weight"])')
-    print(f"\nthe training's curves: {_tensorboard()} --logdir {place}")
+    print(f"wiring   {wiring}, {subject.graph.num_nodes:,} nodes and {subject.graph.num_edges:,} edges")
+    print(f"picture  {picture}, its nodes level by level and its strongest edges; any image viewer opens it")
+    print("\nthe wiring opens in Gephi, Cytoscape and other programs for graphs, and in Python:")
+    print("    import networkx as nx")
+    print(f"    wiring = nx.read_graphml({str(wiring)!r})")
+    print('    print(wiring, wiring.nodes["0"])')
+    print("\nmore pictures and other formats:")
+    print(f"    {_program('dnw-graph')} visualize {place} --kind adjacency -o {place / 'adjacency.png'}")
+    print(f"    {_program('dnw-graph')} export {place} --format gexf -o {place / 'wiring.gexf'}")
+    print(f"\nthe training's curves: {_program('tensorboard')} --logdir {place}")
 
 
-def _tensorboard() -> str:
+def _program(name: str) -> str:
     """The command, with its path where the shell would not find it."""
-    beside = Path(sys.executable).with_name("tensorboard")
-    if shutil.which("tensorboard") or not beside.exists():
-        return "tensorboard"
+    beside = Path(sys.executable).with_name(name)
+    if shutil.which(name) or not beside.exists():
+        return name
     return os.path.relpath(beside)

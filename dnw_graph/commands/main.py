@@ -19,7 +19,17 @@ import dnw_graph
 from dnw_graph.commands import options
 from dnw_graph.errors import InputError
 
-COMMANDS = ("train", "evaluate", "export", "count", "analyze", "convert_official", "info", "demo")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "export",
+    "count",
+    "analyze",
+    "visualize",
+    "convert_official",
+    "info",
+    "demo",
+)
 
 WRONG_INPUT = 2
 INTERRUPTED = 130

@@ -6,29 +6,33 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
-from dnw_graph.graph.layout import Layout
-from dnw_graph.interchange.graph import Array, Graph
+from dnw_graph.analysis.densities import densities_of
+from dnw_graph.figures import style
+from dnw_graph.figures.subject import Subject
 
 
-def draw_pair_map(axes: Axes, bar: Axes, graph: Graph, layout: Layout) -> None:
+def draw_pair_map(axes: Axes, bar: Axes, subject: Subject) -> None:
     """Rows: level that sends; columns: level that receives; numbers: edges; shade: share of the candidates.
 
-    Pairs that no candidate edge joins stay empty. `bar` takes the scale.
+    Columns are the subject's levels, as in the picture above it; pairs without candidates stay empty. `bar`
+    takes the scale.
     """
-    edges, candidates = pair_counts(graph, layout)
-    share = np.divide(100 * edges, candidates, out=np.full(edges.shape, np.nan), where=candidates > 0)
-    senders = len(layout.levels) - 1
+    members = [level.index for level in subject.levels]
+    found = densities_of(subject.wiring)
+    here = np.ix_(members[:-1], members)
+    edges, share = found.edges[here], 100 * found.density[here]
     top = max(float(np.nanmax(share)), 1e-9)
+    columns, rows = len(members), len(members) - 1
     image = axes.pcolormesh(
-        np.arange(len(layout.levels) + 1) - 0.5,
-        np.arange(senders + 1) - 0.5,
-        share[:senders],
+        np.arange(columns + 1) - 0.5,
+        np.arange(rows + 1) - 0.5,
+        share,
         cmap="Blues",
         norm=Normalize(0, top),
         edgecolors="white",
         linewidth=1,
     )
-    for source, target in zip(*np.nonzero(candidates), strict=True):
+    for source, target in zip(*np.nonzero(~np.isnan(share)), strict=True):
         dark = share[source, target] > 0.6 * top
         axes.text(
             target,
@@ -36,40 +40,19 @@ def draw_pair_map(axes: Axes, bar: Axes, graph: Graph, layout: Layout) -> None:
             f"{edges[source, target]:,}",
             ha="center",
             va="center",
-            fontsize=9,
+            fontsize=style.SMALL,
             color="white" if dark else "black",
         )
-    axes.set_xlim(-0.5, len(layout.levels) - 0.5)
-    axes.set_ylim(senders - 0.5, -0.5)
-    axes.set_xticks(range(len(layout.levels)))
-    axes.set_yticks(range(senders))
+    axes.set_xlim(-0.5, columns - 0.5)
+    axes.set_ylim(rows - 0.5, -0.5)
+    axes.set_xticks(range(columns), [str(index) for index in members])
+    axes.set_yticks(range(rows), [str(index) for index in members[:-1]])
     axes.set_xlabel("to level")
     axes.set_ylabel("from level")
-    axes.set_title(_caption(layout), fontsize=10)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+    note = f" ({subject.carry_note})" if subject.carry_note else ""
+    axes.set_title(f"all edges, from level to level{note}")
+    style.bare(axes)
+    assert axes.figure is not None
     scale = axes.figure.colorbar(image, cax=bar)
-    scale.set_label("edges in the wiring,\n% of the candidates")
+    scale.set_label("% of the candidates")
     scale.outline.set_visible(False)
-
-
-def pair_counts(graph: Graph, layout: Layout) -> tuple[Array, Array]:
-    """(edges, candidate edges) from each level (row) to each level (column), int64 [levels, levels]."""
-    level, count = graph.nodes["level"], len(layout.levels)
-    pair = level[graph.edges["source"]] * count + level[graph.edges["target"]]
-    edges = np.bincount(pair, minlength=count**2).reshape(count, count)
-    candidates = np.zeros_like(edges)
-    for stage in layout.stages:
-        for sender, block in zip(stage.levels, stage.blocks, strict=False):
-            for receiver in stage.levels:
-                if block.target <= receiver.first < block.target + block.num_targets:
-                    candidates[sender.index, receiver.index] = sender.size * receiver.size
-    return edges, candidates
-
-
-def _caption(layout: Layout) -> str:
-    text = "number of edges from level to level"
-    if layout.carry:
-        last = layout.levels[-1].index
-        text += f" (besides, each node of level {last} starts from the state of its twin in level {last - 1})"
-    return text

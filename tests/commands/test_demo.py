@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def test_demo_leaves_run_wiring_and_picture(
 
     assert [each.name for each in (tmp_path / "runs" / "demo").iterdir()] == ["mine.txt"]
     place = tmp_path / "runs" / "demo-2"
-    graph = dg.load_graph(place / "wiring.npz")
+    graph = dg.load_graph(place / "wiring.graphml")
     assert (graph.num_nodes, graph.num_edges) == (900, 32_000)
     assert graph.attributes["class_names"] == [str(digit) for digit in range(10)]
     assert graph.attributes["preprocessing"]["size"] == 32
@@ -46,14 +47,17 @@ def test_demo_leaves_run_wiring_and_picture(
     said = capsys.readouterr().out
     for what in (
         "top-1",
-        "runs/demo-2/wiring.npz",
+        "runs/demo-2/wiring.graphml",
         "runs/demo-2/wiring.png",
         "tensorboard --logdir runs/demo-2",
     ):
         assert what in said
-    snippet = [line.strip() for line in said.splitlines() if line.startswith("    ")]
-    exec("\n".join(snippet))
-    assert "[" in capsys.readouterr().out
+    python, shell = said.split("more pictures")
+    exec("\n".join(line.strip() for line in python.splitlines() if line.startswith("    ")))
+    assert "900 nodes and 32000 edges" in capsys.readouterr().out
+    commands = [shlex.split(line) for line in shell.splitlines() if line.startswith("    ")]
+    assert [main(command[1:]) for command in commands] == [0, 0]
+    assert {each.name for each in place.iterdir()} >= {"adjacency.png", "wiring.gexf"}
 
 
 def test_taken_directories_are_counted_up(tmp_path: Path) -> None:

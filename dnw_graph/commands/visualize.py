@@ -1,0 +1,66 @@
+"""`dnw-graph visualize`: figures of a learned wiring."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from dnw_graph.commands import options
+from dnw_graph.errors import InputError
+from dnw_graph.figures.kinds import KINDS, check_request, draw
+from dnw_graph.interchange.formats import READABLE
+
+HELP = "draw the wiring of a run: layers, adjacency, degrees, turnover and more"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    width = max(map(len, KINDS))
+    parser.epilog = "kinds:\n" + "\n".join(
+        f"  {name:{width}}  {kind.summary}" for name, kind in KINDS.items()
+    )
+    parser.add_argument(
+        "run",
+        metavar="RUN",
+        help=f"run directory, a checkpoint in it, or an exported wiring ({', '.join(READABLE)})",
+    )
+    parser.add_argument("--kind", metavar="KIND", required=True, help="what to draw, see below")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        required=True,
+        help="where to; .png, .svg or .pdf says the format (.gif for a film)",
+    )
+    parser.add_argument("--stage", metavar="N", type=int, help="this stage alone (default: all)")
+    parser.add_argument("--with", dest="other", metavar="RUN", help="the second wiring of --kind compare")
+    parser.add_argument(
+        "--checkpoint", choices=("best", "last"), default="best", help="which one of a run (default: best)"
+    )
+    options.add_plugins(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    output = Path(args.output)
+    check_request(args.kind, output, other=args.other is not None)
+    _check_place(output)
+    options.load_plugins(args)
+    from dnw_graph.figures.subject import read_subject
+
+    subjects = [
+        read_subject(path, args.checkpoint).of_stage(args.stage)
+        for path in (args.run, args.other)
+        if path is not None
+    ]
+    draw(args.kind, output, *subjects)
+    print(f"{output}: {args.kind}, {subjects[0].title}")
+    return 0
+
+
+def _check_place(output: Path) -> None:
+    """Before the run is loaded."""
+    if not output.parent.is_dir():
+        raise InputError(f"{output}: there is no directory {output.parent}; make it, or choose another place")
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        raise InputError(f"{output}: cannot be written; choose another place")
