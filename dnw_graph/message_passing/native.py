@@ -16,8 +16,12 @@ class Native(Backend):
 
     name = "native"
 
+    def __init__(self) -> None:
+        # Looked up once: `auto` asks on every step, and torch.compile cannot look into the loading of a library.
+        self._reason = library.reason()
+
     def reason(self) -> str | None:
-        return library.reason()
+        return self._reason
 
     def refusal(self, device: torch.device, dtype: torch.dtype) -> str | None:
         if device.type != "cpu":

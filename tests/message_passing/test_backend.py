@@ -20,7 +20,6 @@ from dnw_graph.message_passing import (
     usable_backend,
 )
 from dnw_graph.models.tiny_static import tiny_static
-from dnw_graph.native import library
 
 CPU = torch.device("cpu")
 
@@ -78,7 +77,7 @@ def test_auto_is_sparse_where_the_wiring_is_and_the_numbers_are_long(dtype, edge
 
 
 def test_auto_is_csr_where_there_are_no_kernels(monkeypatch):
-    monkeypatch.setattr(library, "reason", lambda: "no compiler")
+    monkeypatch.setattr(find_backend("native"), "_reason", "no compiler")
     assert choose_backend(CPU, torch.float32, 100, 1000) == "csr"
     with pytest.raises(InputError, match="backend 'native' cannot be used here: no compiler"):
         find_backend("native")
