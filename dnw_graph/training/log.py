@@ -6,7 +6,12 @@ import json
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dnw_graph.graph.layout import Layout
+    from dnw_graph.training.history import Wiring
+    from dnw_graph.training.wiring_log import WiringLog
 
 VERSION = 1
 
@@ -26,6 +31,7 @@ class Journal:
         self._file = metrics.open("ab")
         self._file.truncate(min(position, metrics.stat().st_size))
         self._writer = None
+        self._wiring_log: WiringLog | None = None
         if tensorboard is not None:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -41,6 +47,17 @@ class Journal:
                 if name not in ("kind", "step", "epoch"):
                     group = "epoch" if record["kind"] == "epoch" else "step"
                     self._writer.add_scalar(f"{group}/{name}", value, record["step"])
+
+    def add_wiring(self, layout: Layout, now: Wiring, before: Wiring | None, step: int) -> None:
+        """Show TensorBoard the wiring after an epoch, `before` that of the epoch before; see `WiringLog`."""
+        if self._writer is None:
+            return
+        if self._wiring_log is None:
+            # Pictures need matplotlib, of which a run without TensorBoard has no use.
+            from dnw_graph.training.wiring_log import WiringLog
+
+            self._wiring_log = WiringLog(self._writer, layout)
+        self._wiring_log.add(now, before, step)
 
     def position(self) -> int:
         """Bytes of metrics.jsonl, all of them on the disk."""

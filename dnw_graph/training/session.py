@@ -18,6 +18,7 @@ from dnw_graph.training import random_state
 from dnw_graph.training.checkpoint import find_checkpoint, write_checkpoint
 from dnw_graph.training.distributed import World
 from dnw_graph.training.evaluate import evaluate
+from dnw_graph.training.history import history_of
 from dnw_graph.training.learner import Learner
 from dnw_graph.training.log import Journal
 from dnw_graph.training.progress import Display
@@ -146,9 +147,19 @@ class Session:
         self.save("last")
 
     def save_wiring(self) -> None:
-        """Write wiring/epoch_NNNN.npz for the epochs finished so far."""
-        if self.learner.wired and self.world.is_main:
-            self.run.save_wiring(self.position.epoch, self.learner.model.wirings())
+        """Write wiring/epoch_NNNN.npz for the epochs finished so far, and show it to TensorBoard."""
+        if not self.learner.wired or self.journal is None:
+            return
+        epoch = self.position.epoch
+        self.run.save_wiring(epoch, self.learner.model.wirings())
+        if self.cfg.logging.tensorboard:
+            # From the files, since the epoch before may have been another process.
+            history = history_of(self.run.path)
+            before = history.wiring(epoch - 1) if epoch - 1 in history.epochs else None
+            self.journal.add_wiring(
+                self.learner.model.layout, history.wiring(epoch), before, self.position.step
+            )
+        self._clock = time.perf_counter()
 
     def save(self, name: str = "last") -> None:
         """Write a checkpoint. Numbers out of range raise InputError and the old one stays."""
