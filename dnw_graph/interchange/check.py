@@ -146,10 +146,11 @@ def _check_operations(graph: Graph, layout: Layout, where: str) -> None:
     for field in NODE_FIELDS:
         if not field.has_float_type:
             continue
-        values = nodes[field.name].reshape(len(sends), -1)
-        if (row := _first(sends & ~np.isfinite(values).all(axis=1))) is not None:
+        values = nodes[field.name]
+        inner = tuple(range(1, values.ndim))
+        if (row := _first(sends & ~np.isfinite(values).all(axis=inner))) is not None:
             _refuse(where, f"{field.name} of node {numbers[row]} is not a finite number")
-        if (row := _first(~sends & ~np.isnan(values).all(axis=1))) is not None:
+        if (row := _first(~sends & ~np.isnan(values).all(axis=inner))) is not None:
             found = f"node {numbers[row]} has a {field.name}"
             _refuse(where, f"{found}; a node without operation (norm none) has none")
     if (row := _first(sends & ~(nodes["eps"] > 0))) is not None:

@@ -21,6 +21,8 @@ def graph_of(model: torch.nn.Module) -> Graph:
     part of the head; it counts in the nodes' status only.
     Raises InputError for a network without a wiring.
     """
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(f"a network or a loaded graph is wanted, not {type(model).__name__}")
     if not isinstance(model, WiredNetwork):
         raise InputError(f"{type(model).__name__} is a dense network and has no wiring; export a wired one")
     wiring = model.graph()

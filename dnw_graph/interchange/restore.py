@@ -33,6 +33,9 @@ def load_into(model: WiredNetwork, graph: Graph, where: str = "graph") -> None:
     Raises InputError, and changes nothing, if the graph is no wiring, one stage of one, or one of another
     network.
     """
+    if not isinstance(graph, Graph):
+        found = type(graph).__name__
+        raise InputError(f"a loaded graph is wanted, not {found}; dnw_graph.load_graph(path) reads one")
     layout = check_graph(graph, where, allow_part=True)
     if "stage" in graph.attributes.get("part", {}):
         raise InputError(f"{where}: holds one stage of a wiring; export it without choosing a stage")

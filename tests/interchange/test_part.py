@@ -70,6 +70,8 @@ def test_dead_nodes_go_and_constant_ones_stay(nine_nodes: WiredNetwork) -> None:
         {"without_dead": True},
         {"stage": 1, "threshold": 0.1, "without_dead": True},
         {"threshold": 1e9, "without_dead": True},
+        # Nothing at all is left.
+        {"stage": 0, "threshold": 1e9, "without_dead": True},
     ],
     ids=str,
 )

@@ -123,6 +123,16 @@ def test_graph_of_another_network_changes_nothing(
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+def test_what_is_no_graph_is_refused(nine_nodes: WiredNetwork, tmp_path: Path) -> None:
+    path: Any = tmp_path / "w.npz"
+    with pytest.raises(
+        InputError, match=r"a loaded graph is wanted, not PosixPath; dnw_graph.load_graph\(path\)"
+    ):
+        nine_nodes.load_graph(path)
+    with pytest.raises(InputError, match="a network or a loaded graph is wanted, not OrderedDict"):
+        dg.save_graph(nine_nodes.state_dict(), path)
+
+
 def test_other_norms_are_refused(nine_nodes: WiredNetwork) -> None:
     graph = graph_of(nine_nodes)
     graph.nodes["eps"][2:4] = 1e-3
