@@ -22,6 +22,10 @@ from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
 from dnw_graph.native import library
 
+pytestmark = pytest.mark.skipif(
+    library.reason() is not None, reason="the C kernels are not built: no compiler"
+)
+
 LAW = settings(max_examples=60, deadline=None)
 
 

@@ -11,6 +11,11 @@ from hypothesis import strategies as st
 
 from dnw_graph.errors import InputError
 from dnw_graph.message_passing import EdgeIndex, find_backend, message_passing
+from dnw_graph.native import library
+
+pytestmark = pytest.mark.skipif(
+    library.reason() is not None, reason="the C kernels are not built: no compiler"
+)
 
 SHAPES = st.tuples(st.integers(0, 3), st.integers(1, 17), st.integers(1, 17))
 
