@@ -126,7 +126,7 @@ def _draw_common(axes: Axes, one: Subject, other: Subject) -> None:
         edgecolor=style.INK,
         linewidth=0.8,
         hatch="////",
-        label="by chance, with as many edges between levels",
+        label="by chance, at the same densities",
     )
     axes.set_xticks(places, [str(index) for index in indices])
     both, all_edges = int(common[indices].sum()), max(int(edges.sum()), 1)

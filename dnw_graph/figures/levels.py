@@ -148,7 +148,8 @@ def _explain(figure: Figure, axes: Axes, subject: Subject, flows: Sequence[Flow]
     skipping = sum(flow.edges for flow in flows if flow.target - flow.source > 1)
     chance = sum(flow.chance for flow in flows if flow.target - flow.source > 1)
     share, expected = skipping / max(total, 1), chance / max(total, 1)
-    text = f"{share:.0%} of the edges skip a level, {expected:.0%} by chance; ×: beside random wirings"
+    text = "numbers: edges, and edges beside those of random wirings (×1: as many); "
+    text += f"{share:.0%} of the edges skip a level, {expected:.0%} by chance"
     if note := subject.carry_note:
         text += f"\n{note}"
     handles: list[Artist] = [
@@ -156,7 +157,7 @@ def _explain(figure: Figure, axes: Axes, subject: Subject, flows: Sequence[Flow]
         for name, (colour, _) in style.NODE_STYLES.items()
     ]
     handles.append(Line2D([], [], color=style.GREY, linewidth=5, label="edges, thickness ∝ √edges"))
-    axes.legend(
+    legend = axes.legend(
         handles=handles,
         loc="lower center",
         bbox_to_anchor=(0.5, 1.0),
@@ -164,3 +165,4 @@ def _explain(figure: Figure, axes: Axes, subject: Subject, flows: Sequence[Flow]
         title=text,
         alignment="center",
     )
+    legend.get_title().set_multialignment("center")

@@ -160,6 +160,7 @@ def _draw_settling(axes: Axes, cohorts: Cohorts, records: list[Record]) -> None:
         linestyle=style.DOTTED,
         marker="o" if len(tests) <= 30 else "",
         markersize=4,
+        clip_on=False,
         label="test accuracy (top-1)",
     )
     axes.set_ylim(0, 102)
