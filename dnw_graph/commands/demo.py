@@ -76,7 +76,8 @@ def _export(place: Path) -> None:
     print("\nmore pictures and other formats:")
     print(f"    {_program('dnw-graph')} visualize {place} --kind adjacency -o {place / 'adjacency.png'}")
     print(f"    {_program('dnw-graph')} export {place} --format gexf -o {place / 'wiring.gexf'}")
-    print(f"\nthe training's curves: {_program('tensorboard')} --logdir {place}")
+    print("\nthe training's curves, and its wiring after every epoch:")
+    print(f"    {_program('tensorboard')} --logdir {place}")
 
 
 def _program(name: str) -> str:

@@ -96,7 +96,7 @@ def _draw_arc(axes: Axes, flow: Flow, places: dict[int, int], most: int, reach: 
     axes.text(
         middle,
         span,
-        f"{flow.edges:,}\n×{flow.ratio:.2f}",
+        f"{flow.edges:,}\n×{flow.ratio:.2f}" if flow.chance else "0",
         ha="center",
         va="center",
         fontsize=style.SMALL,

@@ -21,7 +21,7 @@ def draw_pair_map(axes: Axes, bar: Axes, subject: Subject) -> None:
     found = densities_of(subject.wiring)
     here = np.ix_(members[:-1], members)
     edges, share = found.edges[here], 100 * found.density[here]
-    top = max(float(np.nanmax(share)), 1e-9)
+    top = float(np.nanmax(share)) or 100.0
     columns, rows = len(members), len(members) - 1
     image = axes.pcolormesh(
         np.arange(columns + 1) - 0.5,

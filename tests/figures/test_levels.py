@@ -36,6 +36,7 @@ def test_a_pair_without_edges_has_a_dotted_arc(empty: Subject) -> None:
     axes = levels_figure(empty).axes[0]
     assert len(axes.lines) == 4
     assert {line.get_linewidth() for line in axes.lines} == {0.8}
+    assert [text.get_text() for text in axes.texts[:4]] == ["0"] * 4
 
 
 def test_a_stage_alone(subject: Subject) -> None:
