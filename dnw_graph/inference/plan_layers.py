@@ -17,6 +17,8 @@ from dnw_graph.native.tables import ABSENT, LINE, MESSAGES, NODE, POOL, STEM, Op
 # Bytes of all sources' tiles that stay in a core's second-level cache beside the edges, and the fewest pixels
 # for which the edges are worth reading.
 _CACHE, _SMALLEST_TILE = 192 * 1024, 32
+# Bytes of the first stage's maps from which on they run strip by strip.
+_LARGE = 1024 * 1024
 
 
 def plan_of(
@@ -27,16 +29,20 @@ def plan_of(
     head: nn.Module,
     logits: Tensor,
     *,
-    fused_stages: int = 0,
+    fused_stages: int | None = None,
     strip_rows: int = 2,
 ) -> Tables:
     """The plan of a compiled network for images [channels, height, width].
 
     bases, logits  what constant nodes add, as in `CompiledNetwork`
-    fused_stages   the stem and so many stages run strip by strip, up to the first node operation of the next
+    fused_stages   the stem and so many stages run strip by strip, up to the first node operation of the next;
+                   None: 1 if the first stage's maps are too large for a core's cache
     strip_rows     rows of that operation's output that a strip makes
     """
     builder = Builder(image)
+    if fused_stages is None:
+        height, width = stem.sides(*image[1:])  # type: ignore[operator]
+        fused_stages = int(4 * height * width * sum(stages[0].sizes) > _LARGE)
     if fused_stages:
         builder.fuse()
     z = _add_stem(builder, stem)

@@ -4,6 +4,8 @@
    fused multiply-adds with a memory operand for each edge. Rows end at a multiple of 8 floats: where that is half
    a vector, HALF_TILE does what is left. */
 
+enum { AHEAD = 8 }; /* edges: what the source of a later one sends is fetched meanwhile */
+
 #define TILE(N)                                                                                               \
     INLINE void tile_##N(const edge *e, const edge *end, const float *h, float *z, float start,               \
                          const float *base, const float *carried) {                                           \
@@ -17,6 +19,7 @@
             const float *from = h + e->offset;                                                                \
             ONE_ADDRESS(from);                                                                                \
             const vec weight = splat(e->weight);                                                              \
+            for (int i = 0; i < N; i += 64 / (4 * LANES)) __builtin_prefetch(h + e[AHEAD].offset + i * LANES);  \
             for (int i = 0; i < N; i++) sum[i] += weight * load(from + i * LANES);                            \
         }                                                                                                     \
         for (int i = 0; i < N; i++) store(z + i * LANES, sum[i]);                                             \
