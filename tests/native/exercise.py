@@ -1,4 +1,4 @@
-"""Every function of the kernels on sizes that end anywhere; test_sanitizers runs it with another build."""
+"""Every function of the kernels on sizes that end anywhere; test_other_builds runs it with one."""
 
 from __future__ import annotations
 
@@ -14,16 +14,22 @@ from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
 
 
+def close(found: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
 def products() -> None:
-    native = find_backend("native")
+    native, dense = find_backend("native"), find_backend("dense")
     for targets, sources, columns in itertools.product((1, 5), (1, 7), (1, 7, 8, 65, 130)):
         chosen = torch.rand(targets * sources) < 0.4
         index = EdgeIndex.of_positions(chosen.nonzero().squeeze(1), targets, sources)
         h, g = torch.randn(sources, columns), torch.randn(targets, columns)
         value = torch.randn(index.num_edges)
-        native.aggregate(h, value, index.pointer, index.source)
-        native.transposed(g, value, index.pointer, index.source, sources)
-        native.edge_gradient(g, h, index.pointer, index.source)
+        structure = (index.pointer, index.source)
+        close(native.aggregate(h, value, *structure), dense.aggregate(h, value, *structure))
+        found = native.transposed(g, value, *structure, sources)
+        close(found, dense.transposed(g, value, *structure, sources))
+        close(native.edge_gradient(g, h, *structure), dense.edge_gradient(g, h, *structure))
 
 
 def networks() -> None:
@@ -41,12 +47,13 @@ def networks() -> None:
             plan = Plan(plan_of((3, side, side), *parts, fused_stages=fused, strip_rows=2), 3)
             for threads in (1, 2, 3):
                 torch.set_num_threads(threads)
-                plan.run(images)
+                close(plan.run(images)[0], network(images))
     for edges in (0, 30, 200):
         model = tiny_static(rule="random", num_classes=3, groups=(4, 9, 9), readout=5, density=1.0).eval()
         (stage,) = model.body_stages()
         stage.select(torch.arange(min(edges, stage.stage.num_candidates)))
-        dg.compile(model, "native")(torch.randn(3, 3, 32, 32))
+        images = torch.randn(3, 3, 32, 32)
+        close(dg.compile(model, "native")(images), dg.compile(model, "csr")(images))
 
 
 products()

@@ -13,6 +13,9 @@ int64_t dnw_scratch_floats(int in_width, int in_channels) {
 static int runs(const kernel_table *table) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
+#if defined(DNW_EMULATE_AVX512)
+    if (table == &dnw_avx512) table = &dnw_avx2;
+#endif
     if (table == &dnw_avx512)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&

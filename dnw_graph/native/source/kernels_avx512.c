@@ -2,8 +2,16 @@
 #include "kernels.h"
 
 #if defined(__x86_64__)
+/* DNW_EMULATE_AVX512: the same code of 16 lanes in AVX2, to test it on a processor without AVX-512. */
+#if defined(DNW_EMULATE_AVX512)
+#define INSTRUCTIONS "avx2,fma"
+#else
+#define INSTRUCTIONS "avx512f,avx512vl,avx512dq,avx512bw,fma"
+#endif
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target(INSTRUCTIONS))), apply_to = function)
+#elif defined(DNW_EMULATE_AVX512)
+#pragma GCC target("avx2,fma")
 #else
 #pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,fma")
 #endif
