@@ -17,7 +17,7 @@ class Native(Backend):
     name = "native"
 
     def __init__(self) -> None:
-        # Looked up once: `auto` asks on every step, and torch.compile cannot look into the loading of a library.
+        # Looked up once: `auto` asks on every step, and torch.compile cannot follow the loading of a library.
         self._reason = library.reason()
 
     def reason(self) -> str | None:
