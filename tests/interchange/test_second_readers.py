@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
+import igraph
 import networkx
 import numpy as np
 import pytest
@@ -104,6 +105,18 @@ def test_an_xml_parser_finds_typed_keys(nine: nn.Module, tmp_path: Path) -> None
     assert {name for kind, name in keys if kind == "node"} == NODE_NAMES | OPERATION_NAMES
     assert len(root.findall("g:graph/g:node", space)) == 9
     assert len(root.findall("g:graph/g:edge", space)) == 7
+
+
+def test_igraph_reads_graphml(nine: nn.Module, tmp_path: Path) -> None:
+    dg.save_graph(nine, tmp_path / "w.graphml")
+    graph = igraph.Graph.Read_GraphML(str(tmp_path / "w.graphml"))
+    assert graph.is_dag()
+    edges = zip(graph.es, graph.es["weight"], graph.es["id"], strict=True)
+    assert {edge.tuple: (weight, number) for edge, weight, number in edges} == EDGES
+    assert graph.vs["status"] == STATUS
+    assert graph.vs["level"] == [0, 0, 1, 1, 2, 2, 3, 3, 3]
+    assert graph.vs["kernel"][3] == "0.0 0.0 0.0 0.0 1.0 0.0 0.0 0.0 0.0"
+    assert graph["network"] == "mobilenet_v1"
 
 
 def test_networkx_reads_gexf(nine: nn.Module, tmp_path: Path) -> None:
