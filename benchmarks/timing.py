@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,46 @@ def interleaved(
     contenders: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1
 ) -> dict[str, float]:
     """Median seconds per call of each contender."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for round_number in range(warm_up + rounds):
-        for name, call in contenders.items():
-            start = time.perf_counter()
-            call()
-            if round_number >= warm_up:
-                times[name].append(time.perf_counter() - start)
+    times = samples(contenders, rounds, warm_up)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def write_results(name: str, title: str, header: list[str], rows: list[list[str]], data: Any) -> None:
-    """Print a table; write it as Markdown, and the numbers as JSON, under benchmarks/results/."""
+def samples(
+    contenders: Mapping[str, Callable[[], object]],
+    rounds: int,
+    warm_up: int = 1,
+    *,
+    burst: int = 1,
+    pause: float = 0.0,
+    seconds: float = math.inf,
+) -> dict[str, list[float]]:
+    """Seconds of every timed call of each contender.
+
+    burst    timed calls of a contender per round; if more than one, an untimed call precedes them
+    pause    seconds of sleep before each turn, in which threads of the one before stop spinning
+    seconds  no new round begins after these, but two are always made
+    """
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    begin = time.perf_counter()
+    for round_number in range(-warm_up, rounds):
+        if round_number >= 2 and time.perf_counter() - begin > seconds:
+            break
+        for name, call in contenders.items():
+            time.sleep(pause)
+            if burst > 1:
+                call()
+            for _ in range(burst if round_number >= 0 else 1):
+                start = time.perf_counter()
+                call()
+                if round_number >= 0:
+                    times[name].append(time.perf_counter() - start)
+    return times
+
+
+def write_results(
+    name: str, title: str, header: list[str], rows: list[list[str]], data: Any, notes: Sequence[str] = ()
+) -> None:
+    """Print a table and notes; write them as Markdown, and the numbers as JSON, under benchmarks/results/."""
     about = machine()
     lines = [
         f"# {title}",
@@ -40,6 +69,8 @@ def write_results(name: str, title: str, header: list[str], rows: list[list[str]
         "| " + " | ".join("---" for _ in header) + " |",
         *("| " + " | ".join(row) + " |" for row in rows),
         "",
+        *(f"- {note}" for note in notes),
+        *([""] if notes else []),
     ]
     print("\n".join(lines))
     RESULTS.mkdir(exist_ok=True)
