@@ -150,14 +150,14 @@ def main() -> None:
             found = stage_messages(models[name], batch, present, 5, options.seconds / 20)
             stages += [about | stage for stage in found]
         print(f"{time.perf_counter() - begin:.0f} s: {about}", flush=True)
-    after = os.getloadavg()
+    after, peers = os.getloadavg(), versions(options.deepsparse)
     notes = [f"{name}: {described(model)}; untrained" for name, model in models.items()]
     notes += [
         "DNW: no trained ImageNet run is at hand; its dead nodes come from made-up strengths of nodes",
         "masked dense: torch's convolutions of all candidate weights, masked beforehand, not in every call",
         "ONNX Runtime, OpenVINO, DeepSparse: the same masked weights without dead nodes, norms folded",
         *(f"{name}: left out, {reason}" for name, reason in skip.items()),
-        "versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()),
+        "versions: " + ", ".join(f"{name} {version}" for name, version in peers.items()),
         f"load average before {_loads(before)}, after {_loads(after)} ({os.cpu_count()} cores)",
         *(
             f"{threads} threads: sgemm {rate['sgemm']:.0f} GFLOP/s, memory read {rate['read']:.1f} and "
@@ -165,7 +165,7 @@ def main() -> None:
             for threads, rate in rates.items()
         ),
     ]
-    data = {"versions": versions(), "missing": skip, "load": {"before": before, "after": after}}
+    data = {"versions": peers, "missing": skip, "load": {"before": before, "after": after}}
     data |= {"ceilings": rates, "cells": cells, "stages": stages, "notes": notes}
     header = ["network", "threads", "batch", "engine", "ms per image", "fastest", "GFLOP/s"]
     header += ["time / native", "cost per MAC / MobileNetV1 ×0.25"]

@@ -35,7 +35,7 @@ _TOLERANCE = 1e-3
 def missing(with_torch_compile: bool, deepsparse_python: str | None) -> dict[str, str]:
     """Each engine that does not run here: why not, and what to do."""
     reasons = {
-        name: f"{error.name} is not installed; pip install '.[bench]'"
+        name: f"{error.name} is not installed; pip install -e '.[bench]'"
         for name, packages in _PACKAGES.items()
         for package in packages
         if (error := _import_error(package))
@@ -48,16 +48,20 @@ def missing(with_torch_compile: bool, deepsparse_python: str | None) -> dict[str
     if not deepsparse_python:
         reasons[DEEPSPARSE] = "not asked for; give --deepsparse PYTHON, see docs/performance.md"
     elif _import_error("onnx"):
-        reasons[DEEPSPARSE] = "needs onnx here; pip install '.[bench]'"
+        reasons[DEEPSPARSE] = "needs onnx here; pip install -e '.[bench]'"
     return reasons
 
 
-def versions() -> dict[str, str]:
+def versions(deepsparse_python: str | None) -> dict[str, str]:
     """Versions of the peers that are installed."""
     found = {"python": platform.python_version(), "torch": torch.__version__}
     for package in ("dgl", "onnx", "onnxruntime", "openvino"):
         if not _import_error(package):
             found[package] = importlib.metadata.version(package)
+    if deepsparse_python:
+        ask = "import importlib.metadata; print(importlib.metadata.version('deepsparse'))"
+        answer = subprocess.run([deepsparse_python, "-c", ask], capture_output=True, text=True, check=True)
+        found["deepsparse"] = answer.stdout.strip()
     return found
 
 

@@ -111,7 +111,7 @@ def draw_roofline(results: dict[str, Any], network: str, path: Path) -> None:
 
 
 def _says(axes: Axes, x: float, y: float, text: str) -> None:
-    axes.text(x, y * 1.06, text, ha="right", fontsize=7)
+    axes.text(x * 0.9, y * 1.06, text, ha="right", fontsize=7)
 
 
 def table(cells: Cells) -> str:
@@ -144,6 +144,23 @@ def bounds(cells: Cells) -> str:
     return "\n".join(lines)
 
 
+def stage_table(runs: list[dict[str, Any]]) -> str:
+    """Message passing at batch 1: rates, and shares of the ceilings measured in the same run."""
+    lines = ["| network | threads | stage | native, GFLOP/s | dgl / native | of sgemm | of memory read |"]
+    lines.append("| --- " * 7 + "|")
+    for run in runs:
+        for each in run["stages"]:
+            best, seconds = run["ceilings"][str(each["threads"])], each["seconds"]
+            if each["batch"] > 1 or not {"native", "dgl"} <= seconds.keys():
+                continue
+            rate, traffic = (each[kind] / seconds["native"] / 1e9 for kind in ("flops", "bytes"))
+            texts = [each["network"], str(each["threads"]), f"{each['stage']}, {each['side']}²"]
+            texts += [f"{rate:.1f}", f"{seconds['dgl'] / seconds['native']:.1f}"]
+            texts += [f"{rate / best['sgemm']:.0%}", f"{traffic / best['read']:.0%}"]
+            lines.append("| " + " | ".join(texts) + " |")
+    return "\n".join(lines)
+
+
 def _engines(cells: Cells) -> list[str]:
     """Every engine of any cell; the dense networks last."""
     names = dict.fromkeys(name for each in cells for name in each["engines"])
@@ -159,9 +176,10 @@ def main() -> None:
     options = parser.parse_args()
     runs = [json.loads(file.read_text())["results"] for file in options.results]
     cells = [each for run in runs for each in run["cells"]]
+    cells.sort(key=lambda each: (each["batch"], each["threads"]))
     draw_bars(cells, options.output / "inference.png")
     draw_roofline(runs[0], runs[0]["stages"][0]["network"], options.output / "roofline.png")
-    print(table(cells), bounds(cells), sep="\n\n")
+    print(table(cells), bounds(cells), stage_table(runs), sep="\n\n")
 
 
 if __name__ == "__main__":
