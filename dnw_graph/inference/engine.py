@@ -79,6 +79,10 @@ class Engine:
         self._make = make
         self._plans: dict[tuple[int, int, int], Plan] = {}
 
+    def __getstate__(self) -> dict[str, object]:
+        # A plan is memory of C: a copy makes its own.
+        return {"_make": self._make, "_plans": {}}
+
     def run(self, images: Tensor) -> tuple[Tensor, int]:
         """images [B, C, H, W] float32 on the CPU → logits [B, classes], MACs of the whole batch."""
         _, channels, height, width = images.shape

@@ -62,8 +62,8 @@ def _add_stem(builder: Builder, stem: nn.Module) -> int:
         return builder.new_maps(0, *stem.sides(*builder.image[1:]))
     hidden = _add_convolution(builder, stem.conv, rectify=True)
     channels, step = stem.depthwise.weight.shape[0], stem.depthwise.stride[0]
-    narrow = builder.new_maps(channels, *_halved(builder, hidden, step))
-    out = builder.new_maps(weight.shape[0], *_halved(builder, narrow, 1))
+    narrow = builder.new_maps(channels, *_sides_after(builder, hidden, step))
+    out = builder.new_maps(weight.shape[0], *_sides_after(builder, narrow, 1))
     add_floats = builder.constants.add_floats
     builder.add(
         Operation(
@@ -108,7 +108,7 @@ def _add_stage(
     """Returns the buffer of the stage's last states, given that of its first."""
     steps = [step for step in stage.steps if isinstance(step, NodeStep)]
     offsets = np.cumsum([0, *stage.sizes])
-    h = builder.new_maps(int(offsets[len(steps)]), *_halved(builder, z, steps[0].stride))
+    h = builder.new_maps(int(offsets[len(steps)]), *_sides_after(builder, z, steps[0].stride))
     row, column, weight = _incoming(stage, offsets)
     for level, step in enumerate(steps):
         _add_node_step(builder, step, z, h, int(offsets[level]))
@@ -116,7 +116,7 @@ def _add_stage(
             builder.end_fusing(end_fusing)
         first, end = offsets[level + 1 : level + 3]
         here = (row >= first) & (row < end)
-        out = builder.new_maps(int(end - first), *_halved(builder, h, 1))
+        out = builder.new_maps(int(end - first), *_sides_after(builder, h, 1))
         messages = _messages(builder, h, out, row[here] - first, column[here], weight[here])
         if stage.carries and level == len(steps) - 1:
             twins = np.full(end - first, ABSENT)
@@ -230,7 +230,7 @@ def _add_head(builder: Builder, head: nn.Module, z: int, logits: Tensor) -> Tabl
     )
 
 
-def _halved(builder: Builder, number: int, step: int) -> tuple[int, int]:
+def _sides_after(builder: Builder, number: int, step: int) -> tuple[int, int]:
     """Height and width of a buffer's maps after a convolution with this step."""
     maps = builder.maps[number]
     return -(-maps.height // step), -(-maps.width // step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import os
 import subprocess
 import sys
@@ -174,6 +175,21 @@ def test_images_without_order_in_memory_are_copied():
     network, images = dg.compile(model, "native"), images_for(model, 2)
     assert torch.equal(network(images.to(memory_format=torch.channels_last)), network(images))
     assert torch.equal(network(images.flip(3).flip(3)), network(images))
+
+
+def test_a_copy_runs_and_outlives_its_original():
+    network, images = dg.compile(small_network(), "native"), images_for(small_network(), 2)
+    expected = network(images)
+    twin = copy.deepcopy(network)
+    del network
+    gc.collect()
+    assert torch.equal(twin(images), expected)
+
+
+def test_maps_that_the_tiny_head_would_misread_are_refused():
+    model = tiny_static(rule="random", num_classes=3, edges=4000).eval()
+    with pytest.raises(ValueError, match="not 8×8"):
+        dg.compile(model, "native")(torch.zeros(1, 3, 40, 40))
 
 
 def test_no_image_gives_no_logits():
