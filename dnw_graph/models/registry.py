@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -13,7 +13,9 @@ from dnw_graph.models.dense_baselines import MobileNetV1, shufflenet_v2
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.tiny_static import tiny_static
-from dnw_graph.training.config import Config
+
+if TYPE_CHECKING:
+    from dnw_graph.training.config import Config
 
 WIRED: dict[str, Callable[..., WiredNetwork]] = {"mobilenet_v1": mobilenet_v1, "tiny_static": tiny_static}
 DENSE: dict[str, Callable[..., nn.Module]] = {
@@ -28,6 +30,9 @@ def build_model(cfg: Config) -> nn.Module:
     Weights and wiring follow from `training.seed` alone.
     Raises InputError for an unknown rule or backend, or an impossible budget.
     """
+    # Here, so that networks can be built in code where there is no pydantic.
+    from dnw_graph.training.config import Config
+
     if not isinstance(cfg, Config):
         raise InputError(
             f"build_model takes a configuration and was given a {type(cfg).__name__}; give "
