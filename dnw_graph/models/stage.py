@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Stage
 from dnw_graph.message_passing import EdgeIndex, choose_backend, find_backend, message_passing
-from dnw_graph.wiring import Rule, StageView
+from dnw_graph.wiring import Rule, StageView, Threshold
 
 
 class WiredStage(nn.Module):
@@ -53,6 +53,7 @@ class WiredStage(nn.Module):
         self.weight = nn.Parameter(torch.empty(stage.num_candidates))
         self.register_buffer("selected", torch.empty(0, dtype=torch.int64))
         self.register_buffer("saw_nan", torch.zeros((), dtype=torch.bool), persistent=False)
+        self._threshold = Threshold()
         self._indices: list[EdgeIndex] = self._build_indices()
         self.reset_parameters()
         self.reselect()
@@ -81,6 +82,7 @@ class WiredStage(nn.Module):
             gradient=self.weight.grad,
             step=step,
             generator=torch.Generator().manual_seed(self._stream(f"rule/{step}")),
+            threshold=self._threshold,
         )
 
     @torch.no_grad()

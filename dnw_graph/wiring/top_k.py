@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dnw_graph.wiring.rule import Rule, register
+from dnw_graph.wiring.rule import Rule, StageView, register
 from dnw_graph.wiring.selection import strongest
 
 
@@ -20,6 +20,12 @@ class TopK(Rule):
     def select(self, weight: Tensor, k: int) -> Tensor:
         """weight [E] float → ids of the selected edges [k] int64, ascending."""
         return strongest(weight, k)
+
+    def choose(self, view: StageView) -> Tensor:
+        """The same, from where the threshold was after the step before."""
+        if type(self).select is not TopK.select:
+            return super().choose(view)  # a rule derived from this one, with a selection of its own
+        return strongest(view.weight, view.k, view.threshold)
 
 
 @register("top_k_no_update")

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnw_graph.wiring import selection, strongest
+from dnw_graph.wiring.selection_on_device import strongest_on_device
 
 SIZE = 300_000  # beyond the length from which on a sample is taken
 FRACTIONS = (0.001, 0.05, 0.5, 0.999)
@@ -108,3 +109,79 @@ def test_more_or_fewer_than_there_are_is_refused(k):
 def test_a_parameter_may_be_given_as_it_is():
     weight = torch.nn.Parameter(torch.tensor([1.0, 3.0, 2.0]))
     assert strongest(weight, 1).tolist() == [1]
+
+
+steps = st.sampled_from(["same", "small", "scaled", "reversed", "zero", "infinite", "tied", "nan"])
+
+
+def moved(score: torch.Tensor, how: str, seed: int) -> torch.Tensor:
+    """The scores of the next step."""
+    generator = torch.Generator().manual_seed(seed)
+    draw = torch.rand(len(score), generator=generator)
+    return {
+        "same": score,
+        "small": score + 1e-3 * (draw - 0.5),
+        "scaled": score * (draw[0] * 1e3 + 1e-3),
+        "reversed": 1 / score,
+        "zero": torch.zeros_like(score),
+        "infinite": score.masked_fill(draw < 0.3, -torch.inf),
+        "tied": (4 * score.nan_to_num(posinf=3.0, neginf=-3.0)).round() / 4,
+        "nan": score.masked_fill(draw < 0.3, torch.nan),
+    }[how]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 200), st.lists(st.tuples(steps, st.booleans()), max_size=8))
+@settings(max_examples=150, deadline=None)
+def test_a_remembered_threshold_changes_nothing_however_far_scores_jump(seed, k, course):
+    score = torch.randn(200, generator=torch.Generator().manual_seed(seed))
+    last = selection.Threshold()
+    for number, (how, from_new) in enumerate(course):
+        score = moved(torch.randn(200) if from_new else score, how, seed + number)
+        expected = by_full_sort(score.nan_to_num(nan=0.0, posinf=torch.inf, neginf=-torch.inf), k)
+        assert torch.equal(strongest(score, k, last), expected)
+        assert torch.equal(strongest(score, k), expected)
+
+
+@pytest.mark.parametrize("start", ADVERSARIES)
+def test_a_threshold_of_other_scores_changes_nothing(start):
+    """Long vectors, each cut from where another one was."""
+    for name, make in ADVERSARIES.items():
+        last, score = selection.Threshold(), make()
+        strongest(ADVERSARIES[start](), 30_000, last)
+        assert torch.equal(strongest(score, 30_000, last), by_full_sort(score, 30_000)), name
+
+
+def test_a_small_step_orders_little(monkeypatch):
+    """Scores that moved by 1e-4 are looked at once, and a band of them is ordered."""
+    score, last = noise(), selection.Threshold()
+    strongest(score, 30_000, last)
+    passes, ordered = [], []
+    reaching, partition = selection._reaching, selection.np.partition
+    monkeypatch.setattr(selection, "_reaching", lambda *args: passes.append(1) or reaching(*args))
+    monkeypatch.setattr(
+        selection.np, "partition", lambda *args: ordered.append(len(args[0])) or partition(*args)
+    )
+    strongest(score * 1.0001, 30_000, last)
+    assert len(passes) == 1
+    assert sum(ordered) < 5_000
+
+
+def test_the_threshold_is_the_smallest_score_that_was_chosen():
+    last = selection.Threshold()
+    strongest(torch.tensor([1.0, -3.0, 2.0, -2.5]), 2, last)
+    assert last.value == 2.5
+
+
+@given(st.lists(st.one_of(few_values, st.just(float("nan"))), min_size=2, max_size=40), st.data())
+@settings(max_examples=200, deadline=None)
+def test_the_way_without_a_waiting_host_gives_the_same_ids(values, data):
+    k = data.draw(st.integers(1, len(values) - 1))
+    score = torch.tensor(values)
+    assert torch.equal(strongest_on_device(score, k), strongest(score, k))
+
+
+@pytest.mark.parametrize("name", ADVERSARIES)
+def test_the_way_without_a_waiting_host_gives_the_same_ids_of_a_long_vector(name):
+    score = ADVERSARIES[name]()
+    for dtype in (torch.float32, torch.bfloat16):
+        assert torch.equal(strongest_on_device(score.to(dtype), 20_000), strongest(score.to(dtype), 20_000))
