@@ -66,8 +66,8 @@ def strongest(score: Tensor, k: int, last: Threshold | None = None) -> Tensor:
 def _candidates(values: Scores, k: int, last: Threshold | None) -> tuple[Ids, float]:
     """(ascending ids among which the k largest |score| are, a score that about k exceed)."""
     for low, high in _bounds(values, k, last):
-        ids = _reaching(values, low)
-        if len(ids) >= k:
+        # NaN counts as 0, but reaches nothing: 0 is no bound.
+        if values.dtype.type(low) > 0 and len(ids := _reaching(values, low)) >= k:
             return ids, high
     return np.arange(len(values)), math.inf
 

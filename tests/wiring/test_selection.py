@@ -136,7 +136,8 @@ def test_a_remembered_threshold_changes_nothing_however_far_scores_jump(seed, k,
     score = torch.randn(200, generator=torch.Generator().manual_seed(seed))
     last = selection.Threshold()
     for number, (how, from_new) in enumerate(course):
-        score = moved(torch.randn(200) if from_new else score, how, seed + number)
+        other = torch.randn(200, generator=torch.Generator().manual_seed(number))
+        score = moved(other if from_new else score, how, seed + number)
         expected = by_full_sort(score.nan_to_num(nan=0.0, posinf=torch.inf, neginf=-torch.inf), k)
         assert torch.equal(strongest(score, k, last), expected)
         assert torch.equal(strongest(score, k), expected)
