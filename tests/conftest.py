@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+
+if not torch.cuda.is_available():
+    # Before dnw_graph and parts of torch import triton: its kernels are then interpreted on the CPU.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.network import WiredNetwork

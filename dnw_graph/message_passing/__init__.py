@@ -1,6 +1,6 @@
 """Message passing: one operator, one file per backend."""
 
-from dnw_graph.message_passing import csr, dense, dgl, native
+from dnw_graph.message_passing import csr, dense, dgl, native, triton
 from dnw_graph.message_passing.backend import (
     Backend,
     backends,
@@ -27,5 +27,6 @@ __all__ = [
     "native",
     "recording",
     "register_backend",
+    "triton",
     "usable_backend",
 ]

@@ -21,14 +21,16 @@ from dnw_graph.message_passing import (
 )
 from dnw_graph.models.tiny_static import tiny_static
 from dnw_graph.native import library
+from dnw_graph.triton import availability
 
 CPU = torch.device("cpu")
 
 
-def test_all_backends_are_usable_here_but_native_without_a_compiler():
-    assert {each.name for each in backends()} == {"dense", "csr", "dgl", "native"}
+def test_backends_are_usable_here_where_a_compiler_and_triton_are():
+    assert {each.name for each in backends()} == {"dense", "csr", "dgl", "native", "triton"}
+    may_lack = {"native": library.reason(), "triton": availability.reason()}
     for each in backends():
-        missing = library.reason() if each.name == "native" else None
+        missing = may_lack.get(each.name)
         assert each.reason() == missing
         assert each.available() == (missing is None)
 

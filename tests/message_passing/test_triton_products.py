@@ -1,0 +1,141 @@
+"""The Triton kernels against `dense` in float64; interpreted where there is no GPU."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dnw_graph.message_passing import find_backend, message_passing
+from dnw_graph.triton import availability
+
+REASON = availability.reason()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+# The interpreter cuts bfloat16 off instead of rounding it.
+TOLERANCE = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1e-2}
+CASES = {
+    "ordinary": {},
+    "no edge": {"share": 0.0},
+    "every edge": {"share": 1.1, "targets": 3, "sources": 21},
+    "targets without edges": {"empty_targets": (0, 3)},
+    "sources without edges": {"empty_sources": (1,)},
+    "one node each": {"targets": 1, "sources": 1, "share": 1.1},
+    "one target": {"targets": 1, "sources": 37, "share": 0.9},
+    "one source": {"targets": 5, "sources": 1},
+    "one pixel": {"shape": (1, 1, 1)},
+    "several tiles of columns": {"shape": (3, 7, 31), "targets": 5, "sources": 6},
+    "no image": {"shape": (0, 3, 3)},
+}
+
+
+@pytest.fixture(params=TOLERANCE, ids=str)
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture
+def products(block, dtype):
+    """products(case) → for each product, ours and that of `dense` in float64 on the same numbers."""
+
+    def of(**case):
+        operands = block(**({"base": False} | case), dtype=dtype)
+        index = operands.index
+        pointer, source = index.pointer.to(DEVICE), index.source.to(DEVICE)
+        h = operands.h.detach().flatten(1).to(DEVICE)
+        g = torch.randn(index.num_targets, h.shape[1], generator=torch.Generator().manual_seed(5)).to(h)
+        value = operands.weight.detach()[index.position].to(DEVICE)
+        results = []
+        for name in ("triton", "dense"):
+            engine = find_backend(name)
+            if name == "dense":
+                h, g, value = h.double(), g.double(), value.double()
+            results.append(
+                {
+                    "aggregate": engine.aggregate(h, value, pointer, source),
+                    "transposed": engine.transposed(g, value, pointer, source, index.num_sources),
+                    "edge gradient": engine.edge_gradient(g, h, pointer, source),
+                }
+            )
+        return results
+
+    return of
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_products_are_those_of_dense(products, dtype, case):
+    ours, expected = products(**CASES[case])
+    for name, value in ours.items():
+        assert value.dtype == dtype
+        assert value.is_contiguous()
+        scale = float(expected[name].abs().max()) if expected[name].numel() else 1.0
+        tolerance = {"rtol": TOLERANCE[dtype], "atol": TOLERANCE[dtype] * scale}
+        torch.testing.assert_close(value.double(), expected[name], **tolerance)
+
+
+@pytest.mark.parametrize("reach", ["candidates", "selected"])
+def test_the_operator_has_the_gradients_of_the_formula(block, reach):
+    operands = block(targets=9, sources=7, dtype=torch.float32)
+    operands.h, operands.weight, operands.base = (
+        each.detach().to(DEVICE).requires_grad_() for each in (operands.h, operands.weight, operands.base)
+    )
+    index = operands.index
+    z, expected = (
+        message_passing(
+            operands.h,
+            operands.weight,
+            index.pointer.to(DEVICE),
+            index.source.to(DEVICE),
+            index.position.to(DEVICE),
+            operands.base,
+            reach,
+            backend,
+        )
+        for backend in ("triton", "dense")
+    )
+    torch.testing.assert_close(z, expected, rtol=1e-5, atol=1e-5)
+    wanted = (operands.h, operands.weight, operands.base)
+    cotangent = torch.randn_like(z)
+    ours, theirs = (torch.autograd.grad(each, wanted, cotangent) for each in (z, expected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("first", [0, 2, 6])
+def test_matrices_may_come_in_two_pieces(block, first):
+    """As a stage keeps them: the states between its levels, and its output."""
+    operands = block(targets=6, sources=5, dtype=torch.float32, empty_targets=(3,))
+    index, sizes = operands.index, [first, 6 - first]
+    h, z = (each.detach().flatten(1).to(DEVICE) for each in (operands.h, operands.base))
+    value = operands.weight.detach()[index.position].to(DEVICE)
+    pointer, source = index.pointer.to(DEVICE), index.source.to(DEVICE)
+    engine, dense = find_backend("triton"), find_backend("dense")
+    sent = dense.aggregate(h, value, pointer, source)
+    for add, expected in ((True, z + sent), (False, sent)):
+        pieces = [part.clone() for part in z.split(sizes)]
+        engine.accumulate(pieces, h, value, pointer, source, add=add)
+        torch.testing.assert_close(torch.cat(pieces), expected)
+        assert torch.equal(torch.cat(pieces)[3], expected[3])
+    g = z.split(sizes)
+    torch.testing.assert_close(
+        engine.transposed_of_pieces(g, value, pointer, source, 5),
+        dense.transposed(z, value, pointer, source, 5),
+    )
+    torch.testing.assert_close(
+        engine.edge_gradient_of_pieces(g, h, pointer, source), dense.edge_gradient(z, h, pointer, source)
+    )
+
+
+def test_a_number_that_is_none_reaches_the_targets_that_hear_it(block):
+    operands = block(targets=4, sources=3, share=1.1, dtype=torch.float32, base=False)
+    index = operands.index
+    h = operands.h.detach().flatten(1).to(DEVICE)
+    h[1, 0] = float("nan")
+    value = operands.weight.detach()[index.position].to(DEVICE)
+    z = find_backend("triton").aggregate(h, value, index.pointer.to(DEVICE), index.source.to(DEVICE))
+    assert z[:, 0].isnan().all()
+    assert z[:, 1:].isfinite().all()
+
+
+def test_products_are_the_same_from_run_to_run(products):
+    first, second = (products(targets=8, sources=9, shape=(2, 9, 9))[0] for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
