@@ -107,8 +107,11 @@ class WiredNetwork(nn.Module):
 
     # Wiring
 
-    def rewire(self, step: int = 0) -> int:
-        """Let the rule select every stage's wiring anew; returns how many edges entered."""
+    def rewire(self, step: int = 0) -> int | Tensor:
+        """Let the rule select every stage's wiring anew; returns how many edges entered.
+
+        On a GPU that is a tensor [] int64: the host waits for it only if it reads it, by `int` for example.
+        """
         return sum(stage.rewire(step) for _, stage in self.wired_stages())
 
     def reselect(self, step: int = 0) -> None:

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Stage
 from dnw_graph.message_passing import EdgeIndex, choose_backend, find_backend, message_passing
+from dnw_graph.message_passing.stage_index import StageIndex, StageIndices
+from dnw_graph.models.selected_ids import checked, number_entered, reads_at_once
 from dnw_graph.wiring import Rule, StageView, Threshold
 
 
@@ -28,6 +30,7 @@ class WiredStage(nn.Module):
     weight: nn.Parameter
     selected: Tensor
     saw_nan: Tensor
+    saw_wrong: Tensor
 
     def __init__(
         self,
@@ -52,9 +55,11 @@ class WiredStage(nn.Module):
         self.weight_scale = weight_scale
         self.weight = nn.Parameter(torch.empty(stage.num_candidates))
         self.register_buffer("selected", torch.empty(0, dtype=torch.int64))
-        self.register_buffer("saw_nan", torch.zeros((), dtype=torch.bool), persistent=False)
+        for flag in ("saw_nan", "saw_wrong"):
+            self.register_buffer(flag, torch.zeros((), dtype=torch.bool), persistent=False)
         self._threshold = Threshold()
-        self._indices: list[EdgeIndex] = self._build_indices()
+        self._indices = StageIndices(stage.blocks)
+        self._renew_indices()
         self.reset_parameters()
         self.reselect()
 
@@ -86,73 +91,64 @@ class WiredStage(nn.Module):
         )
 
     @torch.no_grad()
-    def rewire(self, step: int = 0) -> int:
+    def rewire(self, step: int = 0) -> int | Tensor:
         """`reselect`, then the rule's hook after a step. Returns the number of edges that entered."""
         entered = self.reselect(step)
         self.rule.after_step(self.view(step))
         return entered
 
     @torch.no_grad()
-    def reselect(self, step: int = 0) -> int:
+    def reselect(self, step: int = 0) -> int | Tensor:
         """Let the rule select the wiring anew. Returns the number of edges that entered.
 
-        A rule that does not rewire is asked only while there is no wiring. On a CPU a NaN weight
-        raises FloatingPointError at once; elsewhere `check_finite` reports it.
+        A rule that does not rewire is asked only while there is no wiring. On a CPU, a NaN weight raises
+        FloatingPointError and what is no wiring InputError, at once. On a GPU the host does not wait: the
+        number is a tensor [] int64 there, and what is wrong is told by `check_finite`.
         """
         if not self.rule.rewires and self.selected.numel():
             return 0
-        self.saw_nan.logical_or_(self.weight.isnan().any())
-        if self.weight.device.type == "cpu":
+        # A maximum is NaN if one value is; looking at each of them takes ten times as long.
+        self.saw_nan.logical_or_(self.weight.max().isnan())
+        if reads_at_once(self.weight.device):
             self.check_finite()
         chosen = self._checked(self.rule.choose(self.view(step)))
-        entered = self._entered(chosen)
-        if entered or chosen.numel() != self.selected.numel():
-            self.select(chosen)
-        return entered
+        before = self.selected
+        if reads_at_once(chosen.device) and torch.equal(chosen, before):
+            return 0
+        self.select(chosen)
+        return number_entered(before, chosen, self.stage.num_candidates)
 
     @torch.no_grad()
     def select(self, ids: Tensor) -> None:
         """Make `ids` [k] int64 (ascending, each once) the wiring."""
         self.selected = ids.to(self.weight.device)
-        self._indices = self._build_indices()
+        self._renew_indices()
 
     def check_finite(self) -> None:
-        """Raise FloatingPointError if a selection met NaN since the last check. Waits for the device."""
+        """Tell what selections met since the last check, besides what was told at once. Waits for the device.
+
+        Raises FloatingPointError for NaN among the weights, InputError for ids of a rule that are no wiring.
+        """
         if bool(self.saw_nan):
             self.saw_nan.zero_()
             raise FloatingPointError(
                 f"parameter {self.name}.weight holds NaN; lower optimizer.lr or add warm-up"
             )
+        if bool(self.saw_wrong):
+            self.saw_wrong.zero_()
+            last = self.stage.num_candidates - 1
+            raise InputError(
+                f"rule {type(self.rule).__name__} selected an edge of {self.name} twice, or an id that is "
+                f"not from 0 to {last}; return ids of candidate edges, each once"
+            )
 
     def _checked(self, ids: Tensor) -> Tensor:
-        """What a rule returned, as ascending ids; InputError if it is no wiring within the budget."""
-        rule = type(self.rule).__name__
-        if not isinstance(ids, Tensor):
-            raise InputError(
-                f"rule {rule} returned {type(ids).__name__} for {self.name}; a tensor of int64 ids [k] wanted"
-            )
-        if ids.dim() != 1 or ids.dtype != torch.int64:
-            raise InputError(
-                f"rule {rule} returned {ids.dtype} {list(ids.shape)} for {self.name}; int64 ids [k] wanted"
-            )
-        if ids.numel() > self.budget:
-            raise InputError(
-                f"rule {rule} selected {ids.numel()} edges of {self.name}, whose budget is {self.budget}"
-            )
-        if ids.numel() > 1 and not bool((ids.diff() > 0).all()):
-            ids = ids.sort().values
-            if not bool((ids.diff() > 0).all()):
-                raise InputError(f"rule {rule} selected an edge of {self.name} twice; return each id once")
-        if ids.numel() and not (int(ids[0]) >= 0 and int(ids[-1]) < self.stage.num_candidates):
-            wrong = int(ids[0]) if int(ids[0]) < 0 else int(ids[-1])
-            last = self.stage.num_candidates - 1
-            raise InputError(f"rule {rule} selected id {wrong} of {self.name}; ids run from 0 to {last}")
-        return ids
-
-    def _entered(self, ids: Tensor) -> int:
-        present = torch.zeros(self.stage.num_candidates, dtype=torch.bool, device=ids.device)
-        present[self.selected.to(ids.device)] = True
-        return int(ids.numel() - present[ids].sum())
+        """What a rule returned, as ascending ids on the weight's device; InputError if it is no wiring."""
+        rule = f"rule {type(self.rule).__name__}"
+        ids, wrong = checked(ids, self.budget, self.stage.num_candidates, rule, self.name)
+        if wrong is not None:
+            self.saw_wrong.logical_or_(wrong.to(self.saw_wrong.device))
+        return ids.to(self.weight.device)
 
     # Message passing
 
@@ -164,16 +160,15 @@ class WiredStage(nn.Module):
         return choose_backend(self.weight.device, dtype, edges, candidates)
 
     def indices(self) -> list[EdgeIndex]:
-        """Index tensors of each block's selected edges, in block order."""
-        return self._indices
+        """Index tensors of each block's selected edges, in block order; a rewiring renews what it changed."""
+        return self._indices.blocks()
 
-    def _build_indices(self) -> list[EdgeIndex]:
-        bounds = torch.tensor([block.end for block in self.stage.blocks[:-1]], device=self.selected.device)
-        cuts = torch.searchsorted(self.selected, bounds).cpu()
-        return [
-            EdgeIndex.of_positions(ids - block.offset, block.num_targets, block.num_sources)
-            for block, ids in zip(self.stage.blocks, torch.tensor_split(self.selected, cuts), strict=True)
-        ]
+    def stage_index(self) -> StageIndex:
+        """Index tensors of all selected edges, made without waiting for the device."""
+        return self._indices.whole()
+
+    def _renew_indices(self) -> None:
+        self._indices.update(self.selected, may_wait=reads_at_once(self.selected.device))
 
     def block_weights(self) -> list[Tensor]:
         """The values messages are multiplied by, one vector [T·S] per block; differentiable."""
@@ -227,7 +222,7 @@ class WiredStage(nn.Module):
             # Wirings differ in size from file to file; a buffer is otherwise refused for its shape.
             self.selected = ids.new_empty(ids.shape, device=self.weight.device)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-        self._indices = self._build_indices()
+        self._renew_indices()
 
     def _is_wiring(self, ids: Tensor) -> bool:
         if ids.dtype != torch.int64 or ids.dim() != 1:
@@ -238,8 +233,8 @@ class WiredStage(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> WiredStage:
         # `.to(device)` moves the buffer; what follows from it moves along.
         super()._apply(fn, recurse)
-        if self._indices[0].source.device != self.selected.device:
-            self._indices = self._build_indices()
+        if self._indices.device != self.selected.device:
+            self._renew_indices()
         return self
 
     def extra_repr(self) -> str:

@@ -33,7 +33,7 @@ class Learner:
 
     model    the network itself; `parallel` is what the loss runs through (the same, or DDP around it)
     window   sums since the last record;  epoch  sums of the epoch up to the last record
-    swaps    edges that entered the wiring since the last record
+    swaps    edges that entered the wiring since the last record; on a GPU a tensor: only `int` waits for it
     """
 
     def __init__(self, cfg: Config, world: World) -> None:
@@ -64,7 +64,7 @@ class Learner:
         )
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=cfg.training.precision == "fp16")
         self.window, self.epoch = Tally(world.device), Tally(world.device)
-        self.swaps = 0
+        self.swaps: int | Tensor = 0
 
     def step(self, step: int, parts: Iterable[tuple[Tensor, Tensor]], lr: float) -> None:
         """Optimiser step number `step` (from 0) on one batch, given in `training.accumulate` equal parts.
@@ -127,7 +127,7 @@ class Learner:
     def scalars(self) -> dict[str, Any]:
         """Everything else that is the same on all ranks, JSON-able."""
         steps = 0 if self.average is None else self.average.steps
-        return {"scaler": self.scaler.state_dict(), "averaged_steps": steps, "swaps": self.swaps}
+        return {"scaler": self.scaler.state_dict(), "averaged_steps": steps, "swaps": int(self.swaps)}
 
     def sums(self) -> dict[str, Any]:
         """What differs between ranks, JSON-able."""

@@ -1,0 +1,137 @@
+"""Index tensors of a whole stage, kept as long as the wiring leaves them true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dnw_graph.graph.layout import Block
+from dnw_graph.message_passing.edge_index import EdgeIndex
+
+
+@dataclass(frozen=True)
+class StageIndex:
+    """Selected edges of all blocks of a stage, compressed by target; R rows and C columns of all blocks.
+
+    A row is a target node of one block, in block order, a column a source node of one. All shapes follow
+    from the stage and the number of edges, so that making it reads no value: on a GPU the host does not wait.
+
+    pointer   [R + 1] int64: edges of row r are pointer[r] .. pointer[r + 1]
+    column    [k] int64: column of each edge, from 0 to C - 1, ascending within a row
+    position  [k] int64: place of each edge's weight in the stage's parameter (the selected ids)
+    rows, columns   first row and first column of each block, and R and C
+    """
+
+    pointer: Tensor
+    column: Tensor
+    position: Tensor
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+
+    @staticmethod
+    def of_ids(ids: Tensor, blocks: Sequence[Block]) -> StageIndex:
+        """Ascending candidate ids [k] int64 of the stage that has these blocks."""
+        rows, columns, first_id, first_column = _bounds(blocks)
+        start = torch.from_numpy(first_id).to(ids.device, non_blocking=True)
+        row = torch.searchsorted(start, ids, right=True) - 1
+        shift = torch.from_numpy(first_column - first_id[:-1]).to(ids.device, non_blocking=True)
+        return StageIndex(torch.searchsorted(ids, start), ids + shift[row], ids, rows, columns)
+
+    def by_column(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The same edges compressed by source: their order [k], pointer [C + 1], row of each [k]."""
+        order = torch.argsort(self.column, stable=True)
+        bounds = torch.arange(self.columns[-1] + 1, device=order.device)
+        edges = torch.arange(order.numel(), device=order.device)
+        row = torch.searchsorted(self.pointer, edges, right=True) - 1
+        return order, torch.searchsorted(self.column[order], bounds), row[order]
+
+
+def _bounds(
+    blocks: Sequence[Block],
+) -> tuple[tuple[int, ...], tuple[int, ...], np.ndarray, np.ndarray]:
+    """First rows and columns of blocks; the first id of each row, and the end; each row's first column."""
+    rows = (0, *np.cumsum([block.num_targets for block in blocks]).tolist())
+    columns = (0, *np.cumsum([block.num_sources for block in blocks]).tolist())
+    starts = [block.offset + np.arange(block.num_targets) * block.num_sources for block in blocks]
+    first_id = np.concatenate([*starts, [blocks[-1].end]])
+    return rows, columns, first_id, np.repeat(columns[:-1], np.diff(rows))
+
+
+class StageIndices:
+    """Index tensors of the present wiring of a stage, per block and for the whole.
+
+    On a CPU a new wiring makes those of the blocks that it changes; the others stay the very same tensors,
+    and with them what backends derived from them. Elsewhere the sizes of blocks are known to the device only.
+    The whole index needs none of them. For backends that want blocks, the few numbers where blocks begin are
+    copied to the host while the device works on; `blocks` waits for them, once per wiring, and no earlier.
+    """
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self._layout = tuple(blocks)
+        self._ids = torch.empty(0, dtype=torch.int64)
+        self._blocks: list[EdgeIndex] | None = None
+        self._whole: StageIndex | None = None
+        self._cuts: Tensor | None = None
+        self._copied: torch.cuda.Event | None = None
+
+    @property
+    def device(self) -> torch.device:
+        return self._ids.device
+
+    def update(self, ids: Tensor, *, may_wait: bool) -> None:
+        """Take over a wiring: ids [k] int64, ascending. `may_wait`: reading its values costs nothing."""
+        before, kept = self._ids, self._blocks
+        self._ids, self._whole, self._cuts, self._copied = ids, None, None, None
+        ends = [block.end for block in self._layout[:-1]]
+        if may_wait:
+            self._blocks = self._split(np.searchsorted(ids.cpu().numpy(), ends).tolist(), before, kept)
+            return
+        self._blocks = None
+        cuts = torch.searchsorted(
+            ids, torch.tensor(ends, dtype=torch.int64).to(ids.device, non_blocking=True)
+        )
+        self._cuts = cuts.to("cpu", non_blocking=True)
+        if ids.device.type == "cuda":
+            self._copied = torch.cuda.Event()
+            self._copied.record()
+
+    def blocks(self) -> list[EdgeIndex]:
+        """Index tensors of each block's selected edges, in block order."""
+        if self._blocks is None:
+            if self._copied is not None:
+                self._copied.synchronize()
+            assert self._cuts is not None
+            self._blocks = self._split(self._cuts.tolist(), self._ids[:0], None)
+        return self._blocks
+
+    def whole(self) -> StageIndex:
+        """Index tensors of all selected edges; made when first asked for."""
+        if self._whole is None:
+            self._whole = StageIndex.of_ids(self._ids, self._layout)
+        return self._whole
+
+    def _split(self, cuts: list[int], before: Tensor, kept: list[EdgeIndex] | None) -> list[EdgeIndex]:
+        bounds = [0, *cuts, self._ids.numel()]
+        result: list[EdgeIndex] = []
+        first = 0
+        for number, (block, (start, end)) in enumerate(zip(self._layout, pairwise(bounds), strict=True)):
+            ids, old = self._ids[start:end], None if kept is None else kept[number]
+            if old is not None:
+                mine = before[first : first + old.num_edges]
+                first += old.num_edges
+                if mine.device == ids.device and torch.equal(mine, ids):
+                    result.append(old)
+                    continue
+            result.append(EdgeIndex.of_positions(ids - block.offset, block.num_targets, block.num_sources))
+        return result
+
+    def __getstate__(self) -> dict[str, object]:
+        # An event belongs to its stream and cannot be copied. What it waits for can, once it is here.
+        if self._copied is not None:
+            self._copied.synchronize()
+        return self.__dict__ | {"_copied": None}
