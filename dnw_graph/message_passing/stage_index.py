@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import lru_cache
+from itertools import accumulate, pairwise
 
 import numpy as np
 import torch
@@ -36,10 +37,9 @@ class StageIndex:
     @staticmethod
     def of_ids(ids: Tensor, blocks: Sequence[Block]) -> StageIndex:
         """Ascending candidate ids [k] int64 of the stage that has these blocks."""
-        rows, columns, first_id, first_column = _bounds(blocks)
-        start = torch.from_numpy(first_id).to(ids.device, non_blocking=True)
+        rows, columns = _bounds(tuple(blocks))
+        start, shift = _rows_on(tuple(blocks), ids.device)
         row = torch.searchsorted(start, ids, right=True) - 1
-        shift = torch.from_numpy(first_column - first_id[:-1]).to(ids.device, non_blocking=True)
         return StageIndex(torch.searchsorted(ids, start), ids + shift[row], ids, rows, columns)
 
     def by_column(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -51,15 +51,27 @@ class StageIndex:
         return order, torch.searchsorted(self.column[order], bounds), row[order]
 
 
-def _bounds(
-    blocks: Sequence[Block],
-) -> tuple[tuple[int, ...], tuple[int, ...], np.ndarray, np.ndarray]:
-    """First rows and columns of blocks; the first id of each row, and the end; each row's first column."""
-    rows = (0, *np.cumsum([block.num_targets for block in blocks]).tolist())
-    columns = (0, *np.cumsum([block.num_sources for block in blocks]).tolist())
+def _bounds(blocks: tuple[Block, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """First row and first column of each block, then the number of rows and columns."""
+    rows = accumulate((block.num_targets for block in blocks), initial=0)
+    columns = accumulate((block.num_sources for block in blocks), initial=0)
+    return tuple(rows), tuple(columns)
+
+
+@lru_cache(maxsize=64)
+def _rows_on(blocks: tuple[Block, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Of each row: its first candidate's id (and the end of all); what makes an id of it a column."""
     starts = [block.offset + np.arange(block.num_targets) * block.num_sources for block in blocks]
     first_id = np.concatenate([*starts, [blocks[-1].end]])
-    return rows, columns, first_id, np.repeat(columns[:-1], np.diff(rows))
+    rows, columns = _bounds(blocks)
+    shift = np.repeat(columns[:-1], np.diff(rows)) - first_id[:-1]
+    return torch.from_numpy(first_id).to(device), torch.from_numpy(shift).to(device)
+
+
+@lru_cache(maxsize=64)
+def _ends_on(blocks: tuple[Block, ...], device: torch.device) -> Tensor:
+    """The id after the last candidate of each block but the last."""
+    return torch.tensor([block.end for block in blocks[:-1]], dtype=torch.int64, device=device)
 
 
 class StageIndices:
@@ -87,14 +99,12 @@ class StageIndices:
         """Take over a wiring: ids [k] int64, ascending. `may_wait`: reading its values costs nothing."""
         before, kept = self._ids, self._blocks
         self._ids, self._whole, self._cuts, self._copied = ids, None, None, None
-        ends = [block.end for block in self._layout[:-1]]
         if may_wait:
+            ends = [block.end for block in self._layout[:-1]]
             self._blocks = self._split(np.searchsorted(ids.cpu().numpy(), ends).tolist(), before, kept)
             return
         self._blocks = None
-        cuts = torch.searchsorted(
-            ids, torch.tensor(ends, dtype=torch.int64).to(ids.device, non_blocking=True)
-        )
+        cuts = torch.searchsorted(ids, _ends_on(self._layout, ids.device))
         self._cuts = cuts.to("cpu", non_blocking=True)
         if ids.device.type == "cuda":
             self._copied = torch.cuda.Event()

@@ -28,7 +28,8 @@ def build_model(cfg: Config) -> nn.Module:
     """The network that a config describes, with fresh weights and its first wiring.
 
     Weights and wiring follow from `training.seed` alone.
-    Raises InputError for an unknown rule or backend, or an impossible budget.
+    Raises InputError for an unknown rule or backend, an impossible budget, or a `gradient` section that the
+    rule has no use for.
     """
     # Here, so that networks can be built in code where there is no pydantic.
     from dnw_graph.training.config import Config
@@ -45,7 +46,7 @@ def build_model(cfg: Config) -> nn.Module:
             return DENSE[model.network](model.multiplier, model.num_classes, model.image_size)
         options: dict[str, Any] = {"width": model.width, "density": model.density}
         options |= {"small": model.small} if model.network == "mobilenet_v1" else {"edges": model.edges}
-        return WIRED[model.network](
+        network = WIRED[model.network](
             rule=model.rule,
             num_classes=model.num_classes,
             image_size=model.image_size,
@@ -54,6 +55,9 @@ def build_model(cfg: Config) -> nn.Module:
             weight_scale=model.weight_scale,
             **options,
         )
+        for _, stage in network.wired_stages():
+            stage.thin_gradient(cfg.gradient.every, cfg.gradient.sample)
+        return network
 
 
 def network_names() -> list[str]:

@@ -57,6 +57,9 @@ class WiredStage(nn.Module):
         self.register_buffer("selected", torch.empty(0, dtype=torch.int64))
         for flag in ("saw_nan", "saw_wrong"):
             self.register_buffer(flag, torch.zeros((), dtype=torch.bool), persistent=False)
+        self.gradient_every, self.gradient_sample = 1, 1.0
+        # Not the step itself: torch.compile would make a new program for each.
+        self._unselected_learn = True
         self._threshold = Threshold()
         self._indices = StageIndices(stage.blocks)
         self._renew_indices()
@@ -92,8 +95,12 @@ class WiredStage(nn.Module):
 
     @torch.no_grad()
     def rewire(self, step: int = 0) -> int | Tensor:
-        """`reselect`, then the rule's hook after a step. Returns the number of edges that entered."""
+        """`reselect`, then the rule's hook after a step. Returns the number of edges that entered.
+
+        step  optimiser steps done, so that the next training forward belongs to step number `step` from 0
+        """
         entered = self.reselect(step)
+        self.at_step(step)
         self.rule.after_step(self.view(step))
         return entered
 
@@ -149,6 +156,41 @@ class WiredStage(nn.Module):
         if wrong is not None:
             self.saw_wrong.logical_or_(wrong.to(self.saw_wrong.device))
         return ids.to(self.weight.device)
+
+    # Gradient of candidate edges outside the wiring
+
+    def thin_gradient(self, every: int, sample: float) -> None:
+        """Let edges outside the wiring have gradient every so many steps, of a fraction of the images.
+
+        every   at least 1;  sample  above 0 and at most 1; at 1 and 1, the default, all of it
+        Raises InputError for a rule that gives them none.
+        """
+        if every < 1 or not 0 < sample <= 1:
+            raise ValueError(f"every {every} must be at least 1 and sample {sample} above 0 and at most 1")
+        if self.rule.reach == "selected" and (every > 1 or sample < 1):
+            key = f"gradient.every {every}" if every > 1 else f"gradient.sample {sample:g}"
+            raise InputError(
+                f"{key} has no meaning for rule {type(self.rule).__name__}, which gives gradient to selected "
+                "edges only; leave it out"
+            )
+        self.gradient_every, self.gradient_sample = every, sample
+
+    def at_step(self, step: int) -> None:
+        """Say which optimiser step, from 0, the next training forwards belong to."""
+        self._unselected_learn = step % self.gradient_every == 0
+
+    def gradient_plan(self, batch: int) -> tuple[int, float]:
+        """(images, scale): what edges outside the wiring get from a batch of so many images in this step.
+
+        images  the first ones of the batch, from 0 to `batch`, whose gradient they get; the order of a
+                training batch is random, so these are a random part
+        scale   factor on it. Over `gradient_every` steps and all orders its mean is the whole gradient
+        Selected edges get their whole gradient in any case.
+        """
+        if not self._unselected_learn or not batch:
+            return 0, 1.0
+        images = min(max(round(self.gradient_sample * batch), 1), batch)
+        return images, self.gradient_every * batch / images
 
     # Message passing
 

@@ -20,6 +20,7 @@ from dnw_graph.training.schema import (
     Checkpoint,
     Config,
     Data,
+    Gradient,
     Logging,
     Model,
     Optimizer,
@@ -33,6 +34,7 @@ __all__ = [
     "Checkpoint",
     "Config",
     "Data",
+    "Gradient",
     "Logging",
     "Model",
     "Optimizer",
@@ -55,7 +57,7 @@ MOST_TO_BLAME = 3
 def load_config(path: str | PathLike[str], overrides: Iterable[str] = ()) -> Config:
     """Read a configuration file and apply overrides, left to right.
 
-    path       YAML file with the sections model, data, optimizer, schedule, training, checkpoint, logging
+    path       YAML file with the sections that docs/training.md describes
     overrides  "section.key=value", the value in YAML; null takes the key away, so that its default holds
     Raises InputError for a missing or unreadable file, an unknown key, a wrong value or combination.
     """

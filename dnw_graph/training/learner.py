@@ -74,6 +74,9 @@ class Learner:
         """
         options, device = self.cfg.training, self.world.device
         self.optimizer.zero_grad(set_to_none=True)
+        if self.wired:
+            for _, stage in self.model.wired_stages():
+                stage.at_step(step)
         for number, (images, labels) in enumerate(parts, start=1):
             images = images.to(device, non_blocking=True)
             labels = labels.to(device, non_blocking=True)

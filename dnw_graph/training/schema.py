@@ -5,6 +5,7 @@ Reading files, overrides and wording of errors: `dnw_graph.training.config`, whi
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -192,6 +193,17 @@ class Optimizer(Section):
         return self
 
 
+class Gradient(Section):
+    """Straight-through gradient of the candidate edges outside the wiring."""
+
+    every: Count = Field(
+        1, description="optimiser steps between two of their gradients, which then count so many times"
+    )
+    sample: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="fraction of the images that give them gradient, scaled up to all"
+    )
+
+
 class Schedule(Section):
     """Learning rate over time, evaluated at every step."""
 
@@ -284,6 +296,7 @@ class Config(Section):
     model: Model
     data: Data
     optimizer: Optimizer = Field(default_factory=lambda: Optimizer.model_validate({}))
+    gradient: Gradient = Field(default_factory=lambda: Gradient.model_validate({}))
     schedule: Schedule = Field(default_factory=lambda: Schedule.model_validate({}))
     training: Training
     checkpoint: Checkpoint = Field(default_factory=lambda: Checkpoint.model_validate({}))
@@ -311,5 +324,17 @@ class Config(Section):
             raise ValueError(
                 f"optimizer.unselected_weight_decay {self.optimizer.unselected_weight_decay:g} has no "
                 f"meaning for the dense network {self.model.network}; leave it out"
+            )
+        if not self.model.is_wired and (self.gradient.every > 1 or self.gradient.sample < 1):
+            key = "every" if self.gradient.every > 1 else "sample"
+            raise ValueError(
+                f"gradient.{key} {getattr(self.gradient, key)} has no meaning for the dense network "
+                f"{self.model.network}, which has no wiring; leave it out"
+            )
+        images = self.training.batch_size // self.training.accumulate
+        if self.gradient.sample * images < 1:
+            raise ValueError(
+                f"gradient.sample {self.gradient.sample:g} of the {images} images that are seen at once is "
+                f"less than one; use at least {ceil(1e4 / images) / 1e4:g}"
             )
         return self

@@ -64,6 +64,10 @@ WRONG_VALUES = [
     ("training.label_smoothing=1", "training.label_smoothing 1", "at least 0 and below 1"),
     ("training.ema_decay=1.0", "training.ema_decay 1.0", "a number above 0 and below 1"),
     ("training.ema_decay=0", "training.ema_decay 0", "a number above 0 and below 1"),
+    ("gradient.every=0", "gradient.every 0", "an integer at least 1"),
+    ("gradient.every=1.5", "gradient.every 1.5", "an integer at least 1"),
+    ("gradient.sample=0", "gradient.sample 0", "a number above 0 and at most 1"),
+    ("gradient.sample=1.1", "gradient.sample 1.1", "a number above 0 and at most 1"),
     ("training.precision=fp32", 'training.precision "fp32"', "one of float32, bf16, fp16"),
     ("training.seed=-1", "training.seed -1", "at least 0 and below 4294967296"),
     ("optimizer.lr=-1", "optimizer.lr -1", "a number above 0 (peak learning rate"),
@@ -129,6 +133,13 @@ WRONG_COMBINATIONS = [
     (DENSE, "model.small=true", "model.small true has no meaning for the dense network"),
     (DENSE, "model.backend=dgl", "model.backend dgl has no meaning for the dense network"),
     (DENSE, "optimizer.unselected_weight_decay=0", "optimizer.unselected_weight_decay 0 has no meaning"),
+    (DENSE, "gradient.every=2", "gradient.every 2 has no meaning for the dense network shufflenet_v2"),
+    (DENSE, "gradient.sample=0.5", "gradient.sample 0.5 has no meaning for the dense network shufflenet_v2"),
+    (
+        TINY,
+        "gradient.sample=0.0001",
+        "gradient.sample 0.0001 of the 512 images that are seen at once is less than one; use at least 0.002",
+    ),
 ]
 
 
@@ -248,7 +259,8 @@ def test_only_a_path_can_be_loaded() -> None:
 BROKEN_FILES = [
     (
         "",
-        ": expected the sections model, data, optimizer, schedule, training, checkpoint, logging; found null",
+        ": expected the sections model, data, optimizer, gradient, schedule, training, checkpoint, logging; "
+        "found null",
     ),
     ("- 1\n", "; found [1]."),
     (TINY + "model: {}\n", ", line 7: key model was given before, in line 2; keep one of them."),
