@@ -34,7 +34,7 @@ def _row(
 
 
 @triton.jit
-def _weighted_rows(
+def weighted_rows_kernel(
     sources: tl.tensor,
     more_sources: tl.tensor,
     source_split: tl.tensor,
@@ -80,7 +80,7 @@ def _weighted_rows(
 
 
 @triton.jit
-def _products_of_rows(
+def products_of_rows_kernel(
     g: tl.tensor,
     more_g: tl.tensor,
     split: tl.tensor,
@@ -136,7 +136,7 @@ def weighted_rows(
     if not rows or not columns:
         return
     tile = tile or aggregation_tile(rows, columns, targets[0].element_size())
-    _weighted_rows[(rows * -(-columns // tile.columns),)](
+    weighted_rows_kernel[(rows * -(-columns // tile.columns),)](
         *_pieces(sources),
         *_pieces(targets),
         value,
@@ -169,7 +169,7 @@ def products_of_rows(
     span = -(-columns // (spans * tile.columns)) * tile.columns
     spans = -(-columns // span)
     parts = torch.empty(spans, edges, dtype=torch.float32, device=h.device)
-    _products_of_rows[(spans * -(-edges // tile.edges),)](
+    products_of_rows_kernel[(spans * -(-edges // tile.edges),)](
         *_pieces(g),
         h,
         row,

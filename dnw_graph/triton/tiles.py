@@ -50,3 +50,28 @@ def product_tile(edges: int, columns: int, element_size: int) -> tuple[Tile, int
 def power_of_two(number: int) -> int:
     """The least power of two that is not less."""
     return 1 << max(0, number - 1).bit_length()
+
+
+class MapTile(NamedTuple):
+    """Rows and columns of pixels held at once, both powers of two, and warps."""
+
+    rows: int
+    width: int
+    warps: int
+
+
+def map_tile(rows: int, width: int) -> MapTile:
+    """For the node operation on groups of so many rows: whole rows where they are short, 4 pixels per thread.
+
+    More pixels per thread would take more than 100 registers (seen in the code for Hopper).
+    """
+    across = min(128, power_of_two(width))
+    down = min(256 // across, power_of_two(rows))
+    return MapTile(rows=down, width=across, warps=1 if down * across <= 128 else 2)
+
+
+def parts_of(groups: int, tiles: int) -> tuple[int, int]:
+    """(programs per group, tiles per program) for sums over groups of so many tiles."""
+    parts = max(1, min(tiles, _BUSY // groups))
+    each = -(-tiles // parts)
+    return -(-tiles // each), each
