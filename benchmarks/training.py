@@ -26,6 +26,7 @@ from training_contenders import (
     PARTS,
     Contender,
     contender,
+    differing,
     images_of,
     missing,
     resolved,
@@ -71,18 +72,27 @@ def check(each: dict[str, Contender]) -> dict[str, float]:
 
 
 def curves(each: dict[str, Contender], steps: int) -> dict[str, Any]:
-    """The first losses of those that are compared, and how far they are from those of `dense`."""
-    compared = {name: one for name, one in each.items() if name != "dgl" or len(one.losses) >= steps}
+    """The first losses of those that are compared, and how far they are from those of `dense`.
+
+    `edges` counts those of the wiring that `dense` has not, where both have taken as many steps.
+    """
+    slow = ("dgl", "csr")
+    compared = {name: one for name, one in each.items() if name not in slow or len(one.losses) >= steps}
     for one in compared.values():
         while len(one.losses) < steps:
             one.step()
     losses = {name: one.losses[:steps] for name, one in compared.items()}
     away: dict[str, float] = {}
-    if "dense" in losses:
-        for name in losses:
-            pairs = zip(losses[name], losses["dense"], strict=True)
-            away[name] = max(abs(a - b) / abs(b) for a, b in pairs)
-    return {"losses": losses, "from_dense": away}
+    edges: dict[str, dict[str, int]] = {}
+    reference = compared.get("dense")
+    for name, one in compared.items() if reference is not None else ():
+        assert reference is not None
+        pairs = zip(losses[name], losses["dense"], strict=True)
+        away[name] = max(abs(a - b) / abs(b) for a, b in pairs)
+        if len(one.losses) == len(reference.losses):
+            count = differing(one.learner, reference.learner)
+            edges[name] = {"steps": len(one.losses), "edges": count}
+    return {"losses": losses, "from_dense": away, "edges": edges}
 
 
 def network_results(network: str, options: argparse.Namespace, names: list[str]) -> dict[str, Any]:

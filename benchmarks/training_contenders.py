@@ -16,6 +16,7 @@ import dnw_graph as dg
 from dnw_graph.data import open_data
 from dnw_graph.errors import InputError
 from dnw_graph.message_passing import find_backend
+from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.registry import build_model
 from dnw_graph.training.distributed import World
 from dnw_graph.training.learner import Learner
@@ -118,10 +119,26 @@ def contender(name: str, network: str, batch: int, batches: Sequence[Batch]) -> 
     """A learner by its name in `CONTENDERS`, at its first step; all start from the same numbers."""
     cfg = configuration(network, batch, "dense" if name == "original" else name)
     if name == "original":
-        learner: Any = OriginalLearner(build_model(cfg), cfg.optimizer)
+        model: Any = build_model(cfg)
+        untie(model)
+        learner: Any = OriginalLearner(model, cfg.optimizer)
     else:
         learner = Learner(cfg, World(0, 1, torch.device("cpu")))
+        untie(learner.model)
     return Contender(name, learner, batches, cfg.optimizer.lr)
+
+
+@torch.no_grad()
+def untie(model: WiredNetwork) -> None:
+    """Make weights a little smaller that are as strong as the weakest selected edge, but outside the wiring.
+
+    Among millions of weights in float32 there are such; which of them a sort keeps is not determined.
+    """
+    for wired in model.body_stages():
+        strength = wired.weight.abs()
+        tied = strength == strength[wired.selected].amin()
+        tied[wired.selected] = False
+        wired.weight[tied] *= 0.999
 
 
 def missing(names: Sequence[str]) -> dict[str, str]:
@@ -159,6 +176,19 @@ def resolved(learner: Any) -> dict[str, str]:
     """The backend that each stage uses, by the stage's name."""
     stages: Callable[[], Any] = getattr(learner.model, "wired_stages", list)
     return {name: stage.resolved_backend(torch.float32) for name, stage in stages()}
+
+
+def wirings(learner: Any) -> dict[str, Tensor]:
+    """Ids of every stage's selected edges, by the stage's number."""
+    if isinstance(learner, OriginalLearner):
+        return {str(number): each.wiring() for number, each in enumerate(learner.model.rectangles())}
+    return {str(number): each.selected for number, each in enumerate(learner.model.body_stages())}
+
+
+def differing(one: Any, other: Any) -> int:
+    """Edges of one learner's wiring that the other's does not have."""
+    mine, theirs = wirings(one), wirings(other)
+    return sum(int((~torch.isin(mine[stage], theirs[stage])).sum()) for stage in mine)
 
 
 def _loss(learner: Any) -> float:

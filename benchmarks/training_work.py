@@ -25,7 +25,7 @@ def work(model: WiredNetwork, images: int) -> dict[str, tuple[int, int]]:
     """Part → (FLOPs, bytes) of a step with so many images.
 
     Every operand is read once and every result written once, which a real step can reach but not undercut:
-    messages          selected edges;  their targets, which later levels hear too, are read and written
+    messages          selected edges; targets that have heard from a level before are read, too
     candidate edges   one dense product for each source level
     node operations   the 3×3 convolutions (norm and ReLU count as bytes only); backward both gradients,
                       activations made anew
@@ -41,22 +41,16 @@ def work(model: WiredNetwork, images: int) -> dict[str, tuple[int, int]]:
     for wired in model.body_stages():
         stage = wired.stage
         columns = images * sides[stage.levels[-1].index] ** 2
-        heard = 0
         for level, block in zip(stage.levels, stage.blocks, strict=False):
             ends = block.num_sources + block.num_targets
             edges = int(((wired.selected >= block.offset) & (wired.selected < block.end)).sum())
+            heard = 0 if block is stage.blocks[0] else block.num_targets
             add(MESSAGES, 2 * edges * columns, _FLOAT * columns * (ends + heard) + _EDGE * edges)
             add(MESSAGES_BACK, 2 * edges * columns, _FLOAT * columns * ends + _EDGE * edges)
-            add(
-                "gradients of candidate edges",
-                2 * block.size * columns,
-                _FLOAT * (columns * ends + block.size),
-            )
-            heard = block.num_targets
+            add(CANDIDATES, 2 * block.size * columns, _FLOAT * (columns * ends + block.size))
             before, after = images * sides[level.index] ** 2 * level.size, columns * level.size
             add(NODES, 18 * after, _FLOAT * (before + after))
-            kernel = 18 * after + 18 * (before if level.stride == 1 else after)
-            add(NODES_BACK, kernel, _FLOAT * (2 * before + after))
+            add(NODES_BACK, 36 * after, _FLOAT * (2 * before + after))
         add(SELECTION, 0, _FLOAT * stage.num_candidates)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     # weight ← weight − lr · momentum, momentum ← …: three read, two written.
