@@ -15,7 +15,7 @@ from dnw_graph.commands import options
 
 HELP = "show versions, devices, message-passing backends, rules and networks"
 
-PACKAGES = ("torch", "dgl", "torchvision", "numpy", "networkx")
+PACKAGES = ("torch", "triton", "dgl", "torchvision", "numpy", "networkx")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +40,7 @@ def collect() -> dict[str, Any]:
         "machine": {"platform": platform.platform(), **_cpu()},
         "cuda": _cuda(),
         "backends": _backends(),
+        "auto": _auto(),
         "rules": _rules(),
         "networks": _networks(),
     }
@@ -114,6 +115,21 @@ def _backends() -> list[dict[str, Any]]:
     return report
 
 
+def _auto() -> dict[str, str]:
+    """What backend `auto` means on each device present, and why."""
+    try:
+        import torch
+
+        from dnw_graph.message_passing import auto_on_cuda, choose_backend
+    except ModuleNotFoundError as error:
+        return {"cpu": _missing(error)}
+    sparse = choose_backend(torch.device("cpu"), torch.float32, 1, 10**6)
+    meanings = {"cpu": f"{sparse} for sparse wirings in float32, as measured on CPUs, else dense"}
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        meanings[f"cuda:{index}"] = auto_on_cuda.explanation(torch.device("cuda", index))
+    return meanings
+
+
 def _rules() -> list[str] | None:
     """Names of the registered rules; None if torch is missing."""
     try:
@@ -160,6 +176,7 @@ def show(report: dict[str, Any]) -> None:
     table("machine", [("platform", machine["platform"]), ("cpu", f"{machine['cpu']}: {cores}")])
     table("cuda", _cuda_rows(report["cuda"]))
     table("backends", [row for backend in report["backends"] for row in _backend_rows(backend)])
+    table("backend auto", list(report["auto"].items()))
     names = {"rules": report["rules"] or ["unknown without torch"], "networks": report["networks"]}
     table("to name in a configuration", [(kind, ", ".join(each)) for kind, each in names.items()])
 

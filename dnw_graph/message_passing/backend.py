@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from dnw_graph.errors import InputError
+from dnw_graph.message_passing import auto_on_cuda
 
 
 class Backend(ABC):
@@ -102,14 +103,18 @@ def usable_backend(name: str, device: torch.device, dtype: torch.dtype) -> Backe
 # Density from which on a dense product was measured faster than the sparse one
 # (benchmarks/message_passing.py): our own kernels, and torch's CSR.
 _DENSE_FROM = {"native": 1 / 4, "csr": 1 / 8}
-_DENSE_FROM_ON_CUDA = 1 / 20
 
 
 def choose_backend(device: torch.device, dtype: torch.dtype, num_edges: int, candidates: int) -> str:
-    """What `auto` means for a stage: `native` or else `csr` for a sparse wiring, `dense` for a fuller one."""
-    for name, from_density in _DENSE_FROM.items():
+    """What `auto` means for a stage: `native` or else `csr` for a sparse wiring, `dense` for a fuller one.
+
+    On a GPU: `dense`, unless something else was measured faster there, see `auto_on_cuda`.
+    """
+    if device.type == "cuda":
+        choice = auto_on_cuda.choose(device, dtype, num_edges / max(1, candidates))
+        return choice if _BACKENDS[choice].available() else "dense"
+    for name, limit in _DENSE_FROM.items():
         backend = _BACKENDS[name]
-        limit = from_density if device.type == "cpu" else _DENSE_FROM_ON_CUDA
         if backend.available() and backend.refusal(device, dtype) is None and num_edges < limit * candidates:
             return name
     return "dense"

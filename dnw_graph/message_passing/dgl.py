@@ -33,8 +33,8 @@ class Dgl(Backend):
         return None
 
     def refusal(self, device: torch.device, dtype: torch.dtype) -> str | None:
-        if device.type == "cuda" and not _has_cuda():
-            return "the installed DGL is a CPU build; use backend csr or dense, or a CUDA build of DGL"
+        if device.type == "cuda":
+            return _refused_on_cuda(dtype)
         if device.type == "cpu" and dtype not in (torch.float32, torch.float64):
             return (
                 "DGL's CPU kernels know float32 and float64; use training.precision float32 or backend dense"
@@ -61,13 +61,20 @@ class Dgl(Backend):
 
 
 @cache
-def _has_cuda() -> bool:
+def _refused_on_cuda(dtype: torch.dtype) -> str | None:
+    """Tried on one edge, once per number format: a build's name does not tell what its kernels know."""
     dgl: Any = load_dgl()
     try:
-        dgl.graph(([0], [0])).to("cuda")
-    except (RuntimeError, dgl.DGLError):
-        return False
-    return True
+        one = torch.ones(1, 1, dtype=dtype, device="cuda")
+        flow = dgl.create_block(([0], [0]), num_src_nodes=1, num_dst_nodes=1).to("cuda")
+        works = bool(_sum_of_messages(flow, one, one[0]).item() == 1)
+    except (RuntimeError, TypeError, dgl.DGLError):
+        works = False
+    if works:
+        return None
+    return (
+        f"the installed DGL {dgl.__version__} passes no {dtype} messages on CUDA; use backend triton or dense"
+    )
 
 
 def _graphs(pointer: Tensor, source: Tensor, num_sources: int) -> tuple[Any, Any]:

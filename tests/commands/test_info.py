@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from dnw_graph.commands import info
 from dnw_graph.commands.main import main
+from dnw_graph.message_passing import auto_on_cuda
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,6 +31,7 @@ def report() -> dict:  # type: ignore[type-arg]
                 "devices": {"cpu": None, "cuda": "too old [1]"},
             },
         ],
+        "auto": {"cpu": "native or dense", "cuda:0": "dense: measured faster"},
         "rules": ["random", "top_k"],
         "networks": ["tiny_static"],
     }
@@ -44,6 +47,7 @@ def test_tables_say_what_is_missing_and_why(capsys: pytest.CaptureFixture[str]) 
         "dgl missing: run `pip install dgl`",
         "csr available on cpu",
         "not on cuda: too old [1]",
+        "cuda:0 dense: measured faster",
         "rules random, top_k",
     ):
         assert expected.split() in lines
@@ -57,6 +61,18 @@ def test_json_holds_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"tiny_static", "mobilenet_v1"} <= set(found["networks"])
     assert {"dense", "csr", "dgl"} <= {backend["name"] for backend in found["backends"]}
     assert all(backend["available"] == (backend["reason"] is None) for backend in found["backends"])
+
+
+def test_it_says_what_auto_means_on_a_gpu_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(auto_on_cuda, "_name", lambda device: f"GPU {device.index}")
+    monkeypatch.setattr(auto_on_cuda, "MEASURED", {"GPU 1": {torch.bfloat16: 0.02, torch.float32: 0.0}})
+    meanings = info._auto()
+    assert meanings["cuda:0"].startswith("dense: nothing was measured on GPU 0; benchmarks/gpu.py does")
+    assert meanings["cuda:1"] == "triton in bfloat16 below a density of 2.0%, else dense: as measured"
+    monkeypatch.setattr(auto_on_cuda, "MEASURED", {"GPU 0": {torch.float32: 0.0}})
+    assert info._auto()["cuda:0"] == "dense: measured faster than triton"
 
 
 def test_plugin_rule_is_listed(tmp_path: Path) -> None:
