@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from dnw_graph.models import is_wired
+from dnw_graph.training.rule_state import restore_rule_state, rule_state
 from dnw_graph.training.weights import load_weights
 
 
@@ -43,6 +44,8 @@ class AveragedWeights:
         self._network.load_state_dict({**trained.state_dict(), **averaged})
         if is_wired(trained):
             self._network.set_budgets(trained.budgets())
+            # A rule's memory is the trained network's, copied: choosing from averages may change it.
+            restore_rule_state(self._network, copy.deepcopy(rule_state(trained)))
             self._network.reselect(step)
         return self._network
 

@@ -20,6 +20,7 @@ from dnw_graph.training.distributed import World
 from dnw_graph.training.ema import AveragedWeights
 from dnw_graph.training.metrics import Tally
 from dnw_graph.training.random_state import seed_all
+from dnw_graph.training.rule_state import restore_rule_state, rule_state
 from dnw_graph.training.schema import Config
 from dnw_graph.training.state import damaged
 from dnw_graph.training.weights import load_weights, restore_wiring_facts
@@ -125,6 +126,8 @@ class Learner:
             if self.optimizer.state[parameter].get(_MOMENTUM) is not None
         }
         groups = {"model": dict(self.model.state_dict()), "optimizer": momentum}
+        if remembered := rule_state(self.model):
+            groups["rule"] = remembered
         return groups if self.average is None else groups | {"ema": dict(self.evaluated(step).state_dict())}
 
     def scalars(self) -> dict[str, Any]:
@@ -140,6 +143,8 @@ class Learner:
         """Take everything back from a checkpoint. Raises InputError if it does not fit this network."""
         load_weights(self.model, read_tensors(directory, "model", state), directory / "model.safetensors")
         restore_wiring_facts(self.model, state.get("wiring"), directory / "state.json")
+        if "rule.safetensors" in state["files"]:
+            restore_rule_state(self.model, read_tensors(directory, "rule", state))
         if self.average is not None:
             averaged, steps = read_tensors(directory, "ema", state), state["learner"]["averaged_steps"]
             self.average.load_state(averaged, steps, directory / "ema.safetensors")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar, get_args
 
@@ -46,8 +46,8 @@ class Rule:
     """Chooses the wiring from the candidate weights and says which edges receive gradient.
 
     The simple rule implements `select`. One that needs more overrides `choose`, which sees the
-    whole `StageView`; `effective` for the values used on edges; `after_step` for a hook. All stages of
-    a network share one rule object.
+    whole `StageView`; `effective` for the values used on edges; `after_step` for a hook; `state_dict` and
+    `load_state_dict` if it remembers something. All stages of a network share one rule object.
 
     reach    "candidates": every candidate edge gets ∂L/∂w = Σ g_v h_u, selected or not
              (straight-through); "selected": only the edges of the wiring do
@@ -71,6 +71,14 @@ class Rule:
 
     def after_step(self, view: StageView) -> None:
         """Called for each stage after the optimiser's step, once the new wiring is `view.current`."""
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """What the rule remembers between steps, tensors by name; every checkpoint saves it."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state_dict` gave, on the CPU; called where it was not empty."""
+        raise TypeError(f"rule {type(self).__name__} defines state_dict without load_state_dict")
 
 
 _RULES: dict[str, type[Rule]] = {}
