@@ -1,11 +1,12 @@
 """A training step on a CPU: the 2019 method, and ours by every backend.
 
     python benchmarks/training.py [--networks …] [--contenders …] [--without dgl] [--batch N] [--threads 2 1]
-        [--rounds 20] [--seconds 45] [--quick] [--float64]
+        [--rounds 20] [--seconds 30] [--quick]
 
 All contenders of a network start from the same numbers and train on the same images, a step each in turn, in
 one process; peak memory is that of a process of its own. The first 20 losses of each are compared with those
-of the `dense` backend. Then: what a step of ours is made of, and the share of loading images.
+of the `dense` backend, and with what the last bit of its weights does to it. Then: what a step of ours is
+made of, and the share of loading images.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from training_contenders import (
     PARTS,
     Contender,
     contender,
-    differing,
     images_of,
     missing,
     resolved,
 )
+from training_curves import NUDGED, curves, one_by_one
 from training_loading import LOADERS, loading
 from training_memory import measure
 from training_parts import step_parts
@@ -71,49 +72,23 @@ def check(each: dict[str, Contender]) -> dict[str, float]:
     return errors
 
 
-def curves(each: dict[str, Contender], steps: int) -> dict[str, Any]:
-    """The first losses of those that are compared, and how far they are from those of `dense`.
-
-    `edges` counts those of the wiring that `dense` has not, where both have taken as many steps.
-    """
-    slow = ("dgl", "csr")
-    compared = {name: one for name, one in each.items() if name not in slow or len(one.losses) >= steps}
-    for one in compared.values():
-        while len(one.losses) < steps:
-            one.step()
-    losses = {name: one.losses[:steps] for name, one in compared.items()}
-    away: dict[str, float] = {}
-    edges: dict[str, dict[str, int]] = {}
-    reference = compared.get("dense")
-    for name, one in compared.items() if reference is not None else ():
-        assert reference is not None
-        pairs = zip(losses[name], losses["dense"], strict=True)
-        away[name] = max(abs(a - b) / abs(b) for a, b in pairs)
-        if len(one.losses) == len(reference.losses):
-            count = differing(one.learner, reference.learner)
-            edges[name] = {"steps": len(one.losses), "edges": count}
-    return {"losses": losses, "from_dense": away, "edges": edges}
-
-
 def network_results(network: str, options: argparse.Namespace, names: list[str]) -> dict[str, Any]:
     """Everything that is measured of one network."""
     batch = options.batch or BATCH[network]
     batches, source = images_of(network, batch, CURVE)
     each = {name: contender(name, network, batch, batches) for name in names}
     found: dict[str, Any] = {"network": network, "batch": batch, "images": source, "logits": check(each)}
-    if options.float64 and "dense" in each:
-        doubled = [(images.double(), labels) for images, labels in batches]
-        each["dense, float64"] = contender("dense", network, batch, doubled)
-        each["dense, float64"].learner.model.double()
     found["backends"] = {name: resolved(one.learner) for name, one in each.items()}
     found["threads"] = {}
     for threads in options.threads:
         torch.set_num_threads(threads)
-        racing = {name: one for name, one in each.items() if name in names}
-        found["threads"][str(threads)] = {"contenders": timed(racing, options)}
+        found["threads"][str(threads)] = {"contenders": timed(each, options)}
         _say(f"{network}, {threads} threads: timed")
     torch.set_num_threads(max(options.threads))
-    found["curves"] = curves(each, 3 if options.quick else CURVE)
+    steps = options.curve
+    found["curves"] = curves(each, network, batch, steps)
+    if {"dense", "auto"} <= each.keys():
+        found["one_by_one"] = one_by_one(network, batch, batches, steps)
     _say(f"{network}: losses compared")
     for threads in options.threads if "auto" in each else ():
         torch.set_num_threads(threads)
@@ -160,6 +135,18 @@ def part_rows(results: list[dict[str, Any]]) -> list[list[str]]:
     return made
 
 
+def agreement(each: dict[str, Any]) -> str:
+    """How alike `auto` and `dense` are, in one line."""
+    away, together, single = each["curves"]["from_dense"], each["curves"]["together"], each["one_by_one"]
+    steps = single["steps"]
+    return (
+        f"{each['network']}, auto and dense: losses within 1e-4 for {together['auto']} of {steps} steps, "
+        f"at most {away['auto']:.0e} apart (dense from itself with the last bits of its weights changed: "
+        f"{together[NUDGED]} steps, {away[NUDGED]:.0e}); each of {steps} steps from the same state: loss "
+        f"{single['loss']:.0e}, gradients {single['gradient']:.0e} ({single['worst']})"
+    )
+
+
 _BEGIN = time.perf_counter()
 
 
@@ -181,15 +168,13 @@ def main() -> None:
     parser.add_argument("--batch", type=int, help="images per step; default: 512 tiny static, 128 the other")
     parser.add_argument("--threads", nargs="+", type=int, default=[2, 1])
     parser.add_argument("--rounds", type=int, default=20, help="timed steps of each contender, at most")
-    parser.add_argument("--seconds", type=float, default=45, help="after which no new round begins")
+    parser.add_argument("--seconds", type=float, default=30, help="after which no new round begins")
     parser.add_argument("--quick", action="store_true", help="few steps, to try it out")
-    parser.add_argument(
-        "--float64", action="store_true", help="compare the losses with dense in float64 too, as a yardstick"
-    )
     parser.add_argument("--name", default="training", help="of the files under benchmarks/results/")
     options = parser.parse_args()
+    options.curve = CURVE
     if options.quick:
-        options.rounds, options.seconds = 2, 0.0
+        options.rounds, options.seconds, options.curve = 2, 0.0, 3
     before = os.getloadavg()
     options.rates = {}
     for threads in options.threads:
@@ -207,8 +192,9 @@ def main() -> None:
         "original: the 2019 method, stated anew (benchmarks/original_training.py); auto: what a user gets",
         "forward, backward, optimiser, selection: ms; the original selects in its forward pass",
         "peak: most resident memory of a process that trains three steps; own: without what imports take",
-        f"losses: largest relative difference from dense in the first {CURVE} steps, same seed",
+        f"losses: largest relative difference from dense in the first {options.curve} steps, same seed",
         *(f"{each['network']}: batch {each['batch']}, images of {each['images']}" for each in results),
+        *(agreement(each) for each in results if "one_by_one" in each),
         *(
             f"{each['network']}, auto: " + ", ".join(f"{n} {b}" for n, b in each["backends"]["auto"].items())
             for each in results

@@ -43,6 +43,7 @@ _CALLS = {
     "dnw_graph.message_passing.native:Native.accumulate": MESSAGES,
     "dnw_graph.message_passing.native:Native.transposed": MESSAGES_BACK,
     "dnw_graph.message_passing.native:Native.transposed_of_pieces": MESSAGES_BACK,
+    "dnw_graph.message_passing.stage_operator:_edge_gradient": CANDIDATES,
     "dnw_graph.models.node_operation:NodeOperation.forward": NODES,
     "dnw_graph.models.network:WiredNetwork.rewire": SELECTION,
 }
@@ -54,7 +55,7 @@ _OPERATORS = {
     r"Optimizer\.step#.*": OPTIMISER,
     r"aten::(cross_entropy_loss|log_softmax|nll_loss.*|argmax)": HEAD,
 }
-# Where the backward of an operator that ran in a part belongs.
+# Where a part's work belongs in the backward pass: its gradients, and what is done anew for them.
 _BACKWARD = {NODES: NODES_BACK, MESSAGES: MESSAGES_BACK}
 _SCOPE = "part: "
 _EVALUATE = "autograd::engine::evaluate_function"
@@ -118,19 +119,24 @@ def _one_step(contender: Contender) -> Counter[str]:
 def _attributed(events: Any) -> Counter[str]:
     """Every event's own time, given to the part of its nearest scope."""
     parts: dict[int, str] = {}
+    backward: set[int] = set()
     forward: dict[int, str] = {}
     seconds: Counter[str] = Counter()
     for event in sorted(events, key=lambda event: (event.time_range.start, -event.time_range.end)):
         above = event.cpu_parent
         part = parts.get(id(above), "") if above is not None else ""
         named = _part_of(event.name)
-        if named:
+        if event.name.startswith(_EVALUATE):
+            backward.add(id(event))
+            part = forward.get(event.sequence_nr, REST)
+        elif named:
             part = named
-        elif event.name.startswith(_EVALUATE):
-            of = forward.get(event.sequence_nr, REST)
-            part = _BACKWARD.get(of, of)
-        elif event.sequence_nr >= 0 and part not in _BACKWARD.values():
+        elif event.sequence_nr >= 0 and id(above) not in backward:
             forward[event.sequence_nr] = part
+        if id(above) in backward:
+            backward.add(id(event))
+        if id(event) in backward:
+            part = _BACKWARD.get(part, part)
         if not part:
             continue  # Before or after the step.
         parts[id(event)] = part

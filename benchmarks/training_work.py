@@ -27,8 +27,7 @@ def work(model: WiredNetwork, images: int) -> dict[str, tuple[int, int]]:
     Every operand is read once and every result written once, which a real step can reach but not undercut:
     messages          selected edges; targets that have heard from a level before are read, too
     candidate edges   one dense product for each source level
-    node operations   the 3×3 convolutions (norm and ReLU count as bytes only); backward both gradients,
-                      activations made anew
+    node operations   the 3×3 convolutions (norm and ReLU count as bytes only); backward both their gradients
     stem and head     layers, forward and backward; no gradient to the images
     """
     sides = model.layout.resolutions(model.stem_side)

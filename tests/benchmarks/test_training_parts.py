@@ -57,11 +57,12 @@ def event(name, start, end, own, above=None, sequence=-1):
     )
 
 
-def test_time_goes_to_the_innermost_scope_and_backward_to_its_forward():
+def test_time_goes_to_the_innermost_scope_and_backward_to_where_its_forward_was():
     step = event("part: everything else", 0, 100, 4)
     stem = event(f"part: {STEM}", 1, 10, 1, step)
     node = event(f"part: {NODES}", 11, 20, 2, step)
     back = "autograd::engine::evaluate_function: ConvolutionBackward0"
+    stage = event("autograd::engine::evaluate_function: Stage", 81, 90, 12, step, sequence=10)
     events = [
         event("aten::to", -5, -1, 99),
         step,
@@ -73,16 +74,18 @@ def test_time_goes_to_the_innermost_scope_and_backward_to_its_forward():
         event("dnw_graph::edge_gradient", 31, 40, 7, step),
         event(back, 41, 50, 8, step, sequence=8),
         event(back, 51, 60, 9, step, sequence=7),
+        stage,
+        event(f"part: {NODES}", 82, 85, 16, stage),
         event("Optimizer.step#SGD.step", 61, 70, 10, step),
         event("autograd::engine::evaluate_function: X", 71, 80, 11, step, sequence=99),
     ]
     assert dict(_attributed(events)) == {
-        REST: 15,
+        REST: 27,
         STEM: 13,
         NODES: 7,
         MESSAGES: 6,
         CANDIDATES: 7,
-        NODES_BACK: 8,
+        NODES_BACK: 24,
         OPTIMISER: 10,
     }
 
