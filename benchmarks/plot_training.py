@@ -1,9 +1,10 @@
 """The figure and the tables of docs/training_speed.md, from what benchmarks/training.py wrote.
 
     python benchmarks/plot_training.py benchmarks/results/training-DATE.json -o docs/figures
+        [--page docs/training_speed.md]
 
 Writes training_speed.png: where a step's time goes, original beside ours, and each part of our step beside
-the least time that its work needs. Prints the tables.
+the least time that its work needs. Prints the tables, or puts them into the page between its two comments.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ STYLES = {
     "optimiser": ("#009E73", ".."),
     "selection": ("#CC79A7", "xx"),
 }
+BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 Cells = list[tuple[dict[str, Any], str, dict[str, Any]]]
 
 
@@ -130,17 +132,50 @@ def loading_table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def text(results: dict[str, Any], machine: dict[str, Any]) -> str:
+    """All tables with the figure and the machine, in Markdown."""
+    found = cells(results)
+    about = ", ".join(f"{key} {machine[key]}" for key in ("date", "processor", "cores", "python", "torch"))
+    notes = [note for note in results["notes"] if "auto and dense" in note or "load average" in note]
+    notes += [note for note in results["notes"] if "sgemm" in note or "left out" in note]
+    return "\n\n".join(
+        [
+            f"Measured on: {about}.",
+            speed_table(found),
+            "![Where a training step's time goes](figures/training_speed.png)",
+            "What a step of ours (`auto`) is made of:",
+            part_table(found),
+            "Loading and augmenting images:",
+            loading_table(results),
+            "\n".join(f"- {note}" for note in notes),
+        ]
+    )
+
+
+def put(page: Path, tables: str) -> None:
+    """Replace what stands between the page's two comments."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"{page}: has no {BEGIN} with {END} after it; add these two lines")
+    page.write_text(f"{before}{begin}\n\n{tables}\n\n{end}{after}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("results", type=Path, help="JSON that benchmarks/training.py wrote")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the figure")
+    parser.add_argument("--page", type=Path, help="Markdown file to put the tables into")
     options = parser.parse_args()
-    results = json.loads(options.results.read_text())["results"]
-    found = cells(results)
-    draw(found, options.output / "training_speed.png")
-    print(speed_table(found), part_table(found), loading_table(results), sep="\n\n")
+    whole = json.loads(options.results.read_text())
+    draw(cells(whole["results"]), options.output / "training_speed.png")
+    tables = text(whole["results"], whole["machine"])
+    if options.page is None:
+        print(tables)
+    else:
+        put(options.page, tables)
 
 
 if __name__ == "__main__":
