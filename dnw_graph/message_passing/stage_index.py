@@ -97,13 +97,13 @@ class StageIndices:
 
     def update(self, ids: Tensor, *, may_wait: bool) -> None:
         """Take over a wiring: ids [k] int64, ascending. `may_wait`: reading its values costs nothing."""
-        before, kept = self._ids, self._blocks
+        kept = self._blocks
         self._ids, self._whole, self._cuts, self._copied = ids, None, None, None
         if may_wait:
             ends = [block.end for block in self._layout[:-1]]
-            self._blocks = self._split(np.searchsorted(ids.cpu().numpy(), ends).tolist(), before, kept)
+            self._blocks = self._split(np.searchsorted(ids.cpu().numpy(), ends).tolist(), kept)
             return
-        self._blocks = None
+        self._blocks, self._whole = None, StageIndex.of_ids(ids, self._layout)
         cuts = torch.searchsorted(ids, _ends_on(self._layout, ids.device))
         self._cuts = cuts.to("cpu", non_blocking=True)
         if ids.device.type == "cuda":
@@ -116,28 +116,23 @@ class StageIndices:
             if self._copied is not None:
                 self._copied.synchronize()
             assert self._cuts is not None
-            self._blocks = self._split(self._cuts.tolist(), self._ids[:0], None)
+            self._blocks = self._split(self._cuts.tolist(), None)
         return self._blocks
 
     def whole(self) -> StageIndex:
-        """Index tensors of all selected edges; made when first asked for."""
+        """Index tensors of all selected edges; on a CPU made when first asked for."""
         if self._whole is None:
             self._whole = StageIndex.of_ids(self._ids, self._layout)
         return self._whole
 
-    def _split(self, cuts: list[int], before: Tensor, kept: list[EdgeIndex] | None) -> list[EdgeIndex]:
+    def _split(self, cuts: list[int], kept: list[EdgeIndex] | None) -> list[EdgeIndex]:
         bounds = [0, *cuts, self._ids.numel()]
         result: list[EdgeIndex] = []
-        first = 0
         for number, (block, (start, end)) in enumerate(zip(self._layout, pairwise(bounds), strict=True)):
-            ids, old = self._ids[start:end], None if kept is None else kept[number]
-            if old is not None:
-                mine = before[first : first + old.num_edges]
-                first += old.num_edges
-                if mine.device == ids.device and torch.equal(mine, ids):
-                    result.append(old)
-                    continue
-            result.append(EdgeIndex.of_positions(ids - block.offset, block.num_targets, block.num_sources))
+            position, index = self._ids[start:end] - block.offset, None if kept is None else kept[number]
+            if index is None or index.source.device != position.device or not index.position.equal(position):
+                index = EdgeIndex.of_positions(position, block.num_targets, block.num_sources)
+            result.append(index)
         return result
 
     def __getstate__(self) -> dict[str, object]:
