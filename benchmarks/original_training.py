@@ -21,7 +21,7 @@ in tests/golden, not from its text.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +32,10 @@ from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.node_operation import NodeOperation
 from dnw_graph.models.stage import WiredStage
 from dnw_graph.models.stems import ConvStem, TinyStem
-from dnw_graph.training.schema import Optimizer
+
+if TYPE_CHECKING:
+    # Needs pydantic, which a bare machine has not.
+    from dnw_graph.training.schema import Optimizer
 
 # Of the largest weight; far below any that is selected.
 _NEVER_SELECTED = 1e-12

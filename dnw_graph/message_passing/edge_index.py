@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
 from torch import Tensor
 
 
@@ -59,6 +58,9 @@ def by_source(pointer: Tensor, source: Tensor, num_sources: int) -> tuple[Tensor
     All int64; within a source the targets ascend.
     """
     if source.device.type == "cpu":
+        # Here, so that a machine with a GPU needs only torch.
+        from scipy.sparse import csr_array
+
         # Two counting passes over the edges instead of a sort.
         edges = np.arange(source.numel())
         matrix = csr_array(

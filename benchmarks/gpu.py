@@ -1,0 +1,128 @@
+"""Everything that a GPU can tell, in one command, under 8 minutes, with torch and triton only.
+
+    python benchmarks/gpu.py [--minutes 7] [--tune] [--out DIR]
+
+1. checks all Triton kernels on the device against float64; exit code 1 if one is off
+2. measures the ceilings: dense products in float32, TF32, bf16, and the bandwidth of a copy
+3. times kernels one by one, then training steps and inference of whole networks: Triton, torch's CSR
+   (cuSPARSE), DGL where it runs on CUDA, masked dense, and the 2019 method; seconds and peak memory
+
+What the minutes do not reach is left out, and said. `--tune` times tiles beside the chosen ones, after the
+checks. `--smoke` runs all of it on a CPU with tiny sizes, kernels interpreted: a test of this command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# Works in a checkout, with nothing installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import torch
+
+if not torch.cuda.is_available():
+    # Before anything imports triton.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
+import timing
+from gpu_tables import tables
+from gpu_timing import DEVICE, Clock, synchronise
+
+from dnw_graph.message_passing import auto_on_cuda
+from dnw_graph.triton import availability
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=7.0, help="no new measurement begins after these")
+    parser.add_argument("--rounds", type=int, default=7, help="timed calls of each contender")
+    parser.add_argument("--tune", action="store_true", help="time other tiles too")
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes, also without a GPU")
+    parser.add_argument("--out", type=Path, help="where to write (default: benchmarks/results)")
+    options = parser.parse_args(arguments)
+    if (reason := availability.reason()) is not None:
+        print(f"benchmarks/gpu.py: {reason}", file=sys.stderr)
+        return 2
+    if DEVICE.type != "cuda" and not options.smoke:
+        print(
+            "benchmarks/gpu.py: torch finds no CUDA device; --smoke tries the command without",
+            file=sys.stderr,
+        )
+        return 2
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        timing.RESULTS = options.out
+    torch.manual_seed(0)
+    found = measure(options, Clock(60 * options.minutes))
+    title, header, rows, notes = tables(found)
+    timing.write_results("gpu_smoke" if options.smoke else "gpu", title, header, rows, found, notes)
+    return 0 if all(record["within"] for record in found["checks"]) else 1
+
+
+def measure(options: argparse.Namespace, clock: Clock) -> dict[str, Any]:
+    """All records, by what they are of, JSON-able."""
+    # Here, after the reasons why none of it can run.
+    from gpu_ceilings import gpu_ceilings
+    from gpu_checks import checks
+    from gpu_kernels import message_records, node_records, tile_records
+    from gpu_steps import batches, records, subjects
+
+    smoke, rounds = options.smoke, 1 if options.smoke else options.rounds
+    found: dict[str, Any] = {"device": _device(), "smoke": smoke}
+    found["checks"] = checks(smoke)
+    _say(clock, f"{sum(each['within'] for each in found['checks'])} of {len(found['checks'])} checks passed")
+    found["ceilings"] = gpu_ceilings(smoke, rounds)
+    every = subjects(smoke)
+    first = next(iter(every.values()))
+    if options.tune:
+        found["tiles"] = tile_records(first.model, batches(first.name, smoke)[0], rounds, clock)
+        _say(clock, "tiles timed")
+    found["messages"] = []
+    for name, subject in every.items():
+        found["messages"] += message_records(subject.model, name, batches(name, smoke)[0], rounds, clock)
+    found["nodes"] = node_records(rounds, smoke, clock)
+    _say(clock, "kernels timed")
+    found["steps"] = []
+    # What matters most first: each network with its usual batch.
+    for place in range(max(len(batches(name, smoke)) for name in every)):
+        for name, subject in every.items():
+            for batch in batches(name, smoke)[place : place + 1]:
+                for kind in ("inference", "training"):
+                    found["steps"] += records(kind, subject, batch, rounds, clock)
+                    _say(clock, f"{kind} of {name} with {batch} images")
+    found["complete"] = clock.left() > 0
+    synchronise()
+    return found
+
+
+def _device() -> dict[str, Any]:
+    import triton
+
+    about: dict[str, Any] = {"name": "CPU, interpreted", "triton": triton.__version__}
+    if DEVICE.type == "cuda":
+        properties = torch.cuda.get_device_properties(DEVICE)
+        about |= {
+            "name": properties.name,
+            "capability": f"{properties.major}.{properties.minor}",
+            "multiprocessors": properties.multi_processor_count,
+            "memory GiB": round(properties.total_memory / 2**30, 1),
+            "CUDA": torch.version.cuda,
+            "auto": auto_on_cuda.explanation(torch.device("cuda", torch.cuda.current_device())),
+        }
+    return about
+
+
+def _say(clock: Clock, what: str) -> None:
+    print(f"{clock.used():5.0f} s  {what}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

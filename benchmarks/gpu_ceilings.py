@@ -1,0 +1,25 @@
+"""What the GPU can do at most: dense products in every number format, bytes copied, launches."""
+
+from __future__ import annotations
+
+import torch
+from gpu_timing import DEVICE, FORMATS, median_seconds, numbers
+
+
+def gpu_ceilings(smoke: bool, rounds: int) -> dict[str, float]:
+    """TFLOP/s of square products per format, GB/s of a copy (bytes read and written), μs of one launch."""
+    side, length = (64, 2**12) if smoke else (8192, 2**28)
+    source, target = torch.ones(length, device=DEVICE), torch.empty(length, device=DEVICE)
+    one = torch.ones(1, device=DEVICE)
+    found: dict[str, float] = {}
+    for form in FORMATS:
+        a, b = (torch.randn(side, side, device=DEVICE) for _ in range(2))
+        if form == "bf16":
+            a, b = a.bfloat16(), b.bfloat16()
+        with numbers("float32" if form == "bf16" else form):
+            times, _ = median_seconds({form: lambda a=a, b=b: torch.mm(a, b)}, rounds)  # type: ignore[misc]
+        found[f"{form} TFLOP/s"] = 2 * side**3 / times[form] / 1e12
+    times, _ = median_seconds({"copy": lambda: target.copy_(source), "launch": one.neg}, rounds)
+    found["copy GB/s"] = 8 * length / times["copy"] / 1e9
+    found["launch μs"] = times["launch"] * 1e6
+    return found

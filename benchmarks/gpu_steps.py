@@ -1,0 +1,162 @@
+"""Whole networks: training steps and inference, by every backend, the 2019 method and number format."""
+
+from __future__ import annotations
+
+import copy
+from functools import cached_property
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from gpu_kernels import backends_here
+from gpu_timing import DEVICE, FORMATS, Call, Clock, median_seconds, numbers, peak_bytes, release
+from masked_dense import MaskedDense
+from original_training import Original
+from torch import Tensor, nn
+
+import dnw_graph as dg
+from dnw_graph.inference import CompiledNetwork
+from dnw_graph.inference.cuda_graph import capture
+from dnw_graph.models.heads import LinearHead
+from dnw_graph.models.mobilenet_v1 import mobilenet_v1
+from dnw_graph.models.network import WiredNetwork
+from dnw_graph.models.tiny_static import tiny_static
+
+Contenders = dict[str, Call]
+# Images per step, with the classes and side of the images.
+BATCHES = {"×0.225": (64, 256, 1), "×0.49": (64, 256, 1), "tiny static": (512,)}
+
+
+def subjects(smoke: bool) -> dict[str, Subject]:
+    """The networks that are timed, by name, on the device."""
+    if smoke:
+        small = mobilenet_v1(rule="top_k", num_classes=3, image_size=8, density=0.5, blocks=((2, 3, 2, 2),))
+        return {"×0.225": Subject("×0.225", small.to(DEVICE))}
+    found = {
+        f"×{width}": mobilenet_v1(rule="top_k", num_classes=1000, image_size=224, width=width)
+        for width in (0.225, 0.49)
+    }
+    found["tiny static"] = tiny_static(rule="top_k", num_classes=10, edges=32000)
+    return {name: Subject(name, model.to(DEVICE)) for name, model in found.items()}
+
+
+def batches(name: str, smoke: bool) -> tuple[int, ...]:
+    """Numbers of images per call."""
+    return (2,) if smoke else BATCHES[name]
+
+
+class Subject:
+    """A network with what is made of it, once: compiled networks, and its twins by the 2019 method."""
+
+    def __init__(self, name: str, model: WiredNetwork) -> None:
+        self.name, self.model = name, model
+
+    @cached_property
+    def original(self) -> nn.Module:
+        """In training, with selection in every forward pass."""
+        return Original(copy.deepcopy(self.model).cpu()).to(DEVICE).train()
+
+    @cached_property
+    def masked(self) -> nn.Module | None:
+        """For inference, masked once; of networks with a linear head."""
+        has_linear_head = isinstance(self.model.head, LinearHead)
+        return MaskedDense(copy.deepcopy(self.model)) if has_linear_head else None
+
+    @cached_property
+    def compiled(self) -> dict[str, CompiledNetwork]:
+        """By backend."""
+        return {name: dg.compile(self.model, backend=name) for name in backends_here(torch.float32)}
+
+
+def records(kind: str, subject: Subject, batch: int, rounds: int, clock: Clock) -> list[dict[str, Any]]:
+    """Seconds and peak bytes of one call, `training` or `inference`, per contender and number format."""
+    side = subject.model.image_size
+    images = torch.randn(batch, 3, side, side, device=DEVICE)
+    found: list[dict[str, Any]] = []
+    for form in FORMATS:
+        if clock.left() < 0:
+            return found
+        calls = (_training if kind == "training" else _inference)(subject, images, form)
+        seconds, reasons = median_seconds(calls, rounds)
+        for contender, call in calls.items():
+            # The memory of a captured call is its graph's.
+            weighs = contender in seconds and not isinstance(call, _Captured)
+            found.append(
+                {
+                    "kind": kind,
+                    "network": subject.name,
+                    "batch": batch,
+                    "contender": contender,
+                    "format": form,
+                    "seconds": seconds.get(contender),
+                    "peak bytes": peak_bytes(call) if weighs else None,
+                    "not run": reasons.get(contender),
+                }
+            )
+        del calls
+        release()
+    return found
+
+
+def _training(subject: Subject, images: Tensor, form: str) -> Contenders:
+    subject.model.train()
+    names = backends_here(torch.bfloat16 if form == "bf16" else torch.float32)
+    calls = {name: _step(subject.model, images, form, name) for name in names}
+    return calls | {"2019 method": _step(subject.original, images, form, None)}
+
+
+def _step(model: Any, images: Tensor, form: str, backend: str | None) -> Call:
+    """One optimiser step, selection included."""
+    labels = torch.arange(images.shape[0], device=DEVICE) % 3
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4)
+
+    def step() -> None:
+        if backend is not None:
+            _pass_messages_by(model, backend)
+        optimizer.zero_grad(set_to_none=True)
+        with numbers(form):
+            F.cross_entropy(model(images).float(), labels).backward()
+        optimizer.step()
+        if backend is not None:
+            model.rewire(1)
+
+    return step
+
+
+def _inference(subject: Subject, images: Tensor, form: str) -> Contenders:
+    calls: Contenders = {}
+    for name in backends_here(torch.bfloat16 if form == "bf16" else torch.float32):
+        net = subject.compiled[name]
+        calls[name] = _call(net, images, form)
+        if DEVICE.type == "cuda" and name in ("triton", "dense"):
+            calls[f"{name} as a CUDA graph"] = _Captured(net, images, form)
+    if subject.masked is not None:
+        calls["2019 method, masked once"] = _call(subject.masked, images, form)
+    return calls
+
+
+def _call(network: nn.Module, images: Tensor, form: str) -> Call:
+    def run() -> None:
+        with numbers(form), torch.inference_mode():
+            network(images)
+
+    return run
+
+
+class _Captured:
+    """Captured on the first call, so that what cannot be captured is reported like what cannot run."""
+
+    def __init__(self, net: Any, images: Tensor, form: str) -> None:
+        self._net, self._images, self._form = net, images, form
+        self._captured: nn.Module | None = None
+
+    def __call__(self) -> None:
+        if self._captured is None:
+            with numbers(self._form):
+                self._captured = capture(self._net, self._images)
+        self._captured(self._images)
+
+
+def _pass_messages_by(model: WiredNetwork, backend: str) -> None:
+    for _, stage in model.wired_stages():
+        stage.backend = backend
