@@ -54,7 +54,7 @@ class StraightThrough(torch.autograd.Function):
         return weight * mask
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
 
 
@@ -78,7 +78,7 @@ class Rectangle(nn.Module):
         self.register_buffer("place", place, persistent=False)
 
     def forward(self) -> Tensor:
-        return StraightThrough.apply(self.weight, self.dropped)  # type: ignore[no-untyped-call]
+        return StraightThrough.apply(self.weight, self.dropped)
 
     @torch.no_grad()
     def wiring(self) -> Tensor:

@@ -46,11 +46,8 @@ def draw(found: Cells, path: Path) -> None:
         grid[0][column].set_title(title, fontsize=9)
         _contenders(grid[0][column], cell["contenders"])
         _parts(grid[1][column], cell.get("step_parts", []))
-    handles, labels = grid[0][0].get_legend_handles_labels()
-    grid[0][0].legend(handles, labels, frameon=False, fontsize=7)
-    handles, labels = grid[1][0].get_legend_handles_labels()
-    if handles:
-        grid[1][0].legend(handles, labels, frameon=False, fontsize=7)
+    shown = [*grid[0][0].get_legend_handles_labels()[0], *grid[1][0].get_legend_handles_labels()[0]]
+    figure.legend(handles=shown, loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     figure.savefig(path, dpi=150)
 
 
@@ -58,7 +55,7 @@ def _contenders(axes: Axes, found: dict[str, Any]) -> None:
     bottoms = [0.0] * len(found)
     for part, (colour, hatch) in STYLES.items():
         heights = [each["parts"][part] for each in found.values()]
-        bars = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0.3}
+        bars: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0.3}
         axes.bar(range(len(found)), heights, bottom=bottoms, label=part, **bars)
         bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
     for place, (each, top) in enumerate(zip(found.values(), bottoms, strict=True)):

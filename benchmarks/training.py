@@ -231,7 +231,11 @@ def main() -> None:
         "reached",
     ]
     title = "What a step of ours is made of"
-    write_results(f"{options.name}_parts", title, header, part_rows(results), results, notes)
+    parts = {
+        each["network"]: {threads: cell.get("step_parts") for threads, cell in each["threads"].items()}
+        for each in results
+    }
+    write_results(f"{options.name}_parts", title, header, part_rows(results), parts, notes)
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ def _marked(path: str, part: str) -> Iterator[None]:
 @contextmanager
 def _marked_module(module: nn.Module, part: str) -> Iterator[None]:
     original = module.forward
-    module.forward = _within(original, part)  # type: ignore[method-assign]
+    module.forward = _within(original, part)
     yield
     del module.forward
 
