@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from dnw_graph.message_passing import EdgeIndex, choose_backend, message_passing
 from dnw_graph.message_passing.executed import record
-from dnw_graph.models.node_operation import InstanceNorm, NodeOperation, depthwise
+from dnw_graph.models.node_operation import InstanceNorm, NodeOperation
+from dnw_graph.node_operation.plain import depthwise
 
 
 def folded(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

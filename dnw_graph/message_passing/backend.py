@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
@@ -48,6 +48,28 @@ class Backend(ABC):
     @abstractmethod
     def edge_gradient(self, g: Tensor, h: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
         """Σ_d g[target_e, d] · h[source_e, d] for each selected edge.  → [e]."""
+
+    # A stage keeps its states in two matrices. Backends that can, work on both in place.
+
+    def accumulate(
+        self, z: Sequence[Tensor], h: Tensor, value: Tensor, pointer: Tensor, source: Tensor, *, add: bool
+    ) -> None:
+        """As `aggregate`, written or added to the rows of several z [t_i, D], which follow each other."""
+        sent = self.aggregate(h, value, pointer, source).split([part.shape[0] for part in z])
+        for part, new in zip(z, sent, strict=True):
+            part.add_(new) if add else part.copy_(new)
+
+    def transposed_of_pieces(
+        self, g: Sequence[Tensor], value: Tensor, pointer: Tensor, source: Tensor, num_sources: int
+    ) -> Tensor:
+        """As `transposed`, for the rows of several g [t_i, D]."""
+        return self.transposed(torch.cat(list(g)), value, pointer, source, num_sources)
+
+    def edge_gradient_of_pieces(
+        self, g: Sequence[Tensor], h: Tensor, pointer: Tensor, source: Tensor
+    ) -> Tensor:
+        """As `edge_gradient`, for the rows of several g [t_i, D]."""
+        return self.edge_gradient(torch.cat(list(g)), h, pointer, source)
 
     def executed_macs(self, num_edges: int, num_targets: int, num_sources: int, columns: int) -> int:
         """Multiply-accumulates that one call of any of the products is asked to do; 0 without an edge."""

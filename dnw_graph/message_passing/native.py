@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -31,54 +34,129 @@ class Native(Backend):
         return None
 
     def aggregate(self, h: Tensor, value: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
+        z = h.new_empty(pointer.numel() - 1, h.shape[1])
+        self.accumulate((z,), h, value, pointer, source, add=False)
+        return z
+
+    def accumulate(
+        self, z: Sequence[Tensor], h: Tensor, value: Tensor, pointer: Tensor, source: Tensor, *, add: bool
+    ) -> None:
         _check(pointer, source, h.shape[0])
-        return _product(h, value, pointer, source)
+        _product(z, (h,), value, pointer, source, add=add)
 
     def transposed(
         self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int
+    ) -> Tensor:
+        return self.transposed_of_pieces((g,), value, pointer, source, num_sources)
+
+    def transposed_of_pieces(
+        self, g: Sequence[Tensor], value: Tensor, pointer: Tensor, source: Tensor, num_sources: int
     ) -> Tensor:
         _check(pointer, source, num_sources)
         order, reverse, target = prepared(
             pointer, source, f"by source {num_sources}", lambda: by_source(pointer, source, num_sources)
         )
-        return _product(g, value[order], reverse, target)
+        d = g[0].new_empty(num_sources, g[0].shape[1])
+        _product((d,), g, value[order], reverse, target, add=False)
+        return d
 
     def edge_gradient(self, g: Tensor, h: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
+        return self.edge_gradient_of_pieces((g,), h, pointer, source)
+
+    def edge_gradient_of_pieces(
+        self, g: Sequence[Tensor], h: Tensor, pointer: Tensor, source: Tensor
+    ) -> Tensor:
         _check(pointer, source, h.shape[0])
-        result = g.new_empty(source.numel())
-        g, h = g.contiguous(), h.contiguous()
-        library.load().dnw_edge_products(
-            g.data_ptr(),
+        gradient, h = h.new_empty(source.numel()), h.contiguous()
+        parts = [part.contiguous() for part in g]
+        arguments = _EdgeArguments(
+            _pieces(parts),
             h.data_ptr(),
-            g.shape[0],
-            g.shape[1],
+            h.shape[0],
+            _rows(parts, pointer),
+            h.shape[1],
             pointer.data_ptr(),
             source.data_ptr(),
-            result.data_ptr(),
-            torch.get_num_threads(),
-            library.instructions().encode(),
+            gradient.data_ptr(),
         )
-        return result
+        _done(library.load().dnw_edge_products(ctypes.byref(arguments), *_threads()))
+        return gradient
 
 
-def _product(features: Tensor, value: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
-    features, value = features.contiguous(), value.contiguous()
-    result = features.new_empty(pointer.numel() - 1, features.shape[1])
-    done = library.load().dnw_product(
-        features.data_ptr(),
-        result.data_ptr(),
-        features.shape[0],
-        result.shape[0],
-        result.shape[1],
+class _Pieces(ctypes.Structure):
+    """`pieces` of kernels.h."""
+
+    _fields_ = [("first", ctypes.c_void_p), ("rest", ctypes.c_void_p), ("split", ctypes.c_int64)]
+
+
+class _ProductArguments(ctypes.Structure):
+    """`product_arguments` of kernels.h."""
+
+    _fields_ = [
+        *((name, _Pieces) for name in ("sources", "targets")),
+        *((name, ctypes.c_int64) for name in ("num_sources", "num_targets", "columns")),
+        *((name, ctypes.c_void_p) for name in ("pointer", "source", "value")),
+        ("add", ctypes.c_int),
+    ]
+
+
+class _EdgeArguments(ctypes.Structure):
+    """`edge_arguments` of kernels.h."""
+
+    _fields_ = [
+        ("g", _Pieces),
+        ("h", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("num_sources", "num_targets", "columns")),
+        *((name, ctypes.c_void_p) for name in ("pointer", "source", "out")),
+    ]
+
+
+def _product(
+    targets: Sequence[Tensor],
+    sources: Sequence[Tensor],
+    value: Tensor,
+    pointer: Tensor,
+    source: Tensor,
+    *,
+    add: bool,
+) -> None:
+    sources, value = [part.contiguous() for part in sources], value.contiguous()
+    arguments = _ProductArguments(
+        _pieces(sources),
+        _pieces(targets),
+        sum(part.shape[0] for part in sources),
+        _rows(targets, pointer),
+        targets[0].shape[1],
         pointer.data_ptr(),
         source.data_ptr(),
         value.data_ptr(),
-        torch.get_num_threads(),
-        library.instructions().encode(),
+        int(add),
     )
-    if done != 1:
-        raise MemoryError(f"no memory to pack features of {features.shape[0]} nodes")
-    return result
+    _done(library.load().dnw_product(ctypes.byref(arguments), *_threads()))
+
+
+def _pieces(parts: Sequence[Tensor]) -> _Pieces:
+    """Matrices [rows, D] whose rows follow each other; two at most."""
+    first, rest = parts[0], parts[-1]
+    assert len(parts) <= 2
+    assert all(part.is_contiguous() and part.shape[1] == first.shape[1] for part in parts)
+    return _Pieces(first.data_ptr(), rest.data_ptr(), first.shape[0])
+
+
+def _rows(parts: Sequence[Tensor], pointer: Tensor) -> int:
+    rows = sum(part.shape[0] for part in parts)
+    if rows != pointer.numel() - 1:
+        raise ValueError(f"{rows} rows do not fit the {pointer.numel() - 1} targets of the wiring")
+    return rows
+
+
+def _threads() -> tuple[int, bytes]:
+    return torch.get_num_threads(), library.instructions().encode()
+
+
+def _done(status: int) -> None:
+    if status != 1:
+        raise MemoryError("no memory to pack the features of a message-passing product")
 
 
 def _check(pointer: Tensor, source: Tensor, num_sources: int) -> None:

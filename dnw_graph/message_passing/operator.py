@@ -21,6 +21,8 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from dnw_graph.message_passing.backend import find_backend, usable_backend
+from dnw_graph.message_passing.edge_gradient import write_edge_gradient
+from dnw_graph.message_passing.edge_index import EdgeIndex
 from dnw_graph.message_passing.executed import record
 
 
@@ -34,6 +36,8 @@ def message_passing(
     base: Tensor | None,
     reach: str,
     backend: str,
+    images: int = -1,
+    factor: float = 1.0,
 ) -> Tensor:
     """z_v = base_v + Σ_{(u,v) selected} w_uv · h_u.
 
@@ -44,6 +48,8 @@ def message_passing(
     base      [T, B, H, W] or None: what the targets already hold
     reach     "candidates" or "selected": which weights receive gradient
     backend   a backend's name
+    images, factor  with reach "candidates": edges that are not selected get their gradient from the first
+              `images` of the batch (-1: all), times `factor`
     returns   [T, B, H, W], contiguous; targets without an edge hold their base, or 0
     Raises ValueError if shapes or dtypes do not fit, InputError if the backend cannot be used.
     """
@@ -87,20 +93,21 @@ def edge_gradient(
     num_weights: int,
     reach: str,
     backend: str,
+    images: int,
+    factor: float,
 ) -> Tensor:
     """∂L/∂w_uv = Σ_{b,y,x} g_v · h_u, for all candidates or the selected edges.  → [num_weights]."""
-    g_rows, h_rows = _rows(g), _rows(h)
-    if reach == "candidates":
-        return (g_rows @ h_rows.t()).reshape(-1)
-    gradient = g.new_zeros(num_weights)
-    if source.numel() and g.numel():
-        engine = usable_backend(backend, g.device, g.dtype)
-        gradient[position] = engine.edge_gradient(g_rows, h_rows, pointer, source)
+    gradient = g.new_empty(num_weights)
+    index = EdgeIndex(pointer, source, position, h.shape[0])
+    engine = usable_backend(backend, g.device, g.dtype)
+    used = h.shape[1] if images < 0 else images
+    share = used * h.shape[2] * h.shape[3] if reach == "candidates" else 0
+    write_edge_gradient(gradient, (_rows(g),), _rows(h), index, engine, share, factor)
     return gradient
 
 
 @message_passing.register_fake
-def _(h, weight, pointer, source, position, base, reach, backend):  # type: ignore[no-untyped-def]
+def _(h, weight, pointer, source, position, base, reach, backend, images=-1, factor=1.0):  # type: ignore[no-untyped-def]
     return h.new_empty(pointer.shape[0] - 1, *h.shape[1:])
 
 
@@ -110,14 +117,15 @@ def _(g, weight, pointer, source, position, num_sources, backend):  # type: igno
 
 
 @edge_gradient.register_fake
-def _(g, h, pointer, source, position, num_weights, reach, backend):  # type: ignore[no-untyped-def]
+def _(g, h, pointer, source, position, num_weights, reach, backend, images, factor):  # type: ignore[no-untyped-def]
     return g.new_empty(num_weights)
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    h, weight, pointer, source, position, base, reach, backend = inputs
+    h, weight, pointer, source, position, base, reach, backend, images, factor = inputs
     ctx.save_for_backward(h, weight, pointer, source, position)
     ctx.has_base, ctx.reach, ctx.backend = base is not None, reach, backend
+    ctx.portion = images, factor
 
 
 def _backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
@@ -128,16 +136,19 @@ def _backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     if wants_h:
         grad_h = message_passing_transposed(g, weight, pointer, source, position, h.shape[0], ctx.backend)
     if wants_weight:
-        grad_weight = edge_gradient(g, h, pointer, source, position, weight.shape[0], ctx.reach, ctx.backend)
-    return grad_h, grad_weight, None, None, None, g if ctx.has_base else None, None, None
+        how = (weight.shape[0], ctx.reach, ctx.backend, *ctx.portion)
+        grad_weight = edge_gradient(g, h, pointer, source, position, *how)
+    return grad_h, grad_weight, None, None, None, g if ctx.has_base else None, None, None, None, None
 
 
 message_passing.register_autograd(_backward, setup_context=_setup_context)
 
 
 @register_flop_formula(torch.ops.dnw_graph.message_passing)
-def _forward_flops(h_shape, weight_shape, pointer_shape, source_shape, *args, **kwargs) -> int:  # type: ignore[no-untyped-def]
-    backend = kwargs.get("backend", args[-1] if args else "csr")
+def _forward_flops(  # type: ignore[no-untyped-def]
+    h_shape, weight_shape, pointer_shape, source_shape, position_shape, base_shape, reach, backend, *args,
+    **kwargs
+) -> int:  # fmt: skip
     return 2 * _macs(backend, source_shape[0], pointer_shape[0] - 1, h_shape[0], _columns(h_shape))
 
 
@@ -150,11 +161,16 @@ def _transposed_flops(  # type: ignore[no-untyped-def]
 
 @register_flop_formula(torch.ops.dnw_graph.edge_gradient)
 def _gradient_flops(  # type: ignore[no-untyped-def]
-    g_shape, h_shape, pointer_shape, source_shape, position_shape, num_weights, reach, backend, **kwargs
-) -> int:
-    if reach == "candidates":
-        return 2 * g_shape[0] * h_shape[0] * _columns(g_shape)
-    return 2 * _macs(backend, source_shape[0], g_shape[0], h_shape[0], _columns(g_shape))
+    g_shape, h_shape, pointer_shape, source_shape, position_shape, num_weights, reach, backend, images,
+    factor, **kwargs
+) -> int:  # fmt: skip
+    columns = _columns(h_shape)
+    whole = reach == "candidates" and factor == 1.0 and images in (-1, h_shape[1])
+    selected = 0 if whole else _macs(backend, source_shape[0], g_shape[0], h_shape[0], columns)
+    if reach != "candidates":
+        return 2 * selected
+    share = columns if images < 0 else columns * images // max(1, int(h_shape[1]))
+    return 2 * (g_shape[0] * h_shape[0] * share + selected)
 
 
 def _macs(backend: str, edges: int, targets: int, sources: int, columns: int) -> int:

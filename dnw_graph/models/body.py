@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dnw_graph.graph.layout import Layout
 from dnw_graph.models.node_operation import NodeOperation
 from dnw_graph.models.stage import WiredStage
+from dnw_graph.models.whole_stage import run_as_one, runs_as_one
 
 
 class WiredBody(nn.Module):
@@ -40,6 +41,14 @@ class WiredBody(nn.Module):
         return z
 
     def _run(self, wired: WiredStage, z: Tensor) -> Tensor:
+        operations = [self.node_operation(level.index) for level in wired.stage.levels[:-1]]
+        carry = self.layout.carry if wired.stage is self.layout.stages[-1] else 0
+        if runs_as_one(wired, operations, z):
+            return run_as_one(wired, operations, z, carry)
+        return self.run_level_by_level(wired, z)
+
+    def run_level_by_level(self, wired: WiredStage, z: Tensor) -> Tensor:
+        """A stage as torch's autograd runs it: one node operation and one message passing at a time."""
         stage = wired.stage
         later: Tensor | None = None
         last = len(stage.blocks) - 1

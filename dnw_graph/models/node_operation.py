@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dnw_graph.node_operation.plain import depthwise
+
 
 class InstanceNorm(nn.Module):
     """Every map of every image to mean 0 and variance 1, then scale and shift per channel.
@@ -63,18 +65,3 @@ class NodeOperation(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         return depthwise(F.relu(self.norm(z)), self.kernel, self.stride)
-
-
-def depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
-    """3×3 convolution of each channel with its own kernel, padding 1.
-
-    x [C, B, H, W], kernel [C, 1, 3, 3] → [C, B, ceil(H/stride), ceil(W/stride)]
-    """
-    channels, images, height, width = x.shape
-    if not x.numel():
-        return x.new_zeros(channels, images, -(-height // stride), -(-width // stride)) + 0 * kernel.sum()
-    # Each map is a group of one large "image", so that no layout is converted.
-    maps = x.reshape(1, channels * images, height, width)
-    kernels = kernel.repeat_interleave(images, dim=0).to(x.dtype)
-    out = F.conv2d(maps, kernels, stride=stride, padding=1, groups=channels * images)
-    return out.reshape(channels, images, *out.shape[2:])

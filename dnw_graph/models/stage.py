@@ -236,6 +236,7 @@ class WiredStage(nn.Module):
 
         h [sources, B, H, W] → [targets, B, H, W]; weight as given by `block_weights`.
         """
+        images, factor = self.gradient_plan(h.shape[1])
         return message_passing(
             h,
             weight.to(h.dtype),
@@ -245,6 +246,8 @@ class WiredStage(nn.Module):
             None if base is None else base.to(h.dtype),
             self.rule.reach,
             self.resolved_backend(h.dtype),
+            images,
+            factor,
         )
 
     # State

@@ -77,14 +77,11 @@ def supported() -> list[str]:
 
 _FUNCTIONS: dict[str, tuple[type | None, list[type]]] = {
     "dnw_instructions": (_text, [_text]),
-    "dnw_product": (
-        _int,
-        [_pointer, _pointer, _long, _long, _long, _pointer, _pointer, _pointer, _int, _text],
-    ),
-    "dnw_edge_products": (
-        _int,
-        [_pointer, _pointer, _long, _long, _pointer, _pointer, _pointer, _int, _text],
-    ),
+    "dnw_product": (_int, [_pointer, _int, _text]),
+    "dnw_edge_products": (_int, [_pointer, _int, _text]),
+    "dnw_statistics": (_int, [_pointer, _pointer, _pointer, _int, _text]),
+    "dnw_node_forward": (_int, [_pointer, _pointer, _int, _text]),
+    "dnw_node_backward": (_int, [_pointer, _pointer, _pointer, _int, _text]),
     "dnw_scratch_floats": (_long, [_int, _int]),
     "dnw_plan_new": (
         _pointer,

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dnw_graph.models.node_operation import BatchNorm, InstanceNorm, NodeOperation, depthwise
+from dnw_graph.models.node_operation import BatchNorm, InstanceNorm, NodeOperation
+from dnw_graph.node_operation.plain import depthwise
 
 SIZES = [(5, 3, 8, 8), (4, 2, 7, 5), (3, 1, 2, 9), (1, 4, 3, 3)]
 

@@ -3,7 +3,7 @@
 
 #include "kernels.h"
 
-enum { MOST_LANES = 16, STEM_ROWS = 9 }; /* rows of each channel that a strip of the stem reads */
+enum { STEM_ROWS = 9 }; /* rows of each channel that a strip of the stem reads */
 
 int64_t dnw_scratch_floats(int in_width, int in_channels) {
     const int64_t pitch = in_width + 6 * MOST_LANES;

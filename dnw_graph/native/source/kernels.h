@@ -10,6 +10,8 @@
 
 #include <stdint.h>
 
+enum { MOST_LANES = 16 };
+
 typedef struct {
     int32_t offset; /* of the source's map in the buffer of sources, in floats */
     float weight;
@@ -74,16 +76,50 @@ typedef struct {
     const float *bias;   /* [classes] */
 } linear_arguments;
 
+/* A matrix [rows][columns] in two pieces: rows from `split` on lie in `rest`. */
 typedef struct {
-    const float *sources; /* [sources][columns] */
-    float *targets;       /* [targets][columns] */
+    float *first, *rest;
+    int64_t split;
+} pieces;
+
+static inline float *row_of(const pieces *p, int64_t row, int64_t columns) {
+    return row < p->split ? p->first + row * columns : p->rest + (row - p->split) * columns;
+}
+
+typedef struct {
+    pieces sources, targets;
     int64_t num_sources, num_targets, columns;
     const int64_t *pointer, *source;
     const float *value;
+    int add; /* to what the targets hold */
 } product_arguments;
 
-/* Floats that a product needs to pack a tile of so many sources into, whatever the instruction set. */
-static inline int64_t product_floats(int64_t num_sources) { return num_sources * 128; }
+typedef struct {
+    pieces g;       /* [targets][columns] */
+    const float *h; /* [sources][columns] */
+    int64_t num_sources, num_targets, columns;
+    const int64_t *pointer, *source;
+    float *out; /* [edges] */
+} edge_arguments;
+
+/* Floats that a product needs to pack a tile of so many sources into, and those of a widest vector. */
+static inline int64_t product_floats(int64_t num_sources) { return num_sources * 8 * MOST_LANES; }
+
+/* A node operation in training: maps [channels][images][height][width] of states, and the norm's constants. */
+typedef struct {
+    const float *z;
+    const float *mean, *rstd; /* [channels], or [channels][images] where per_map */
+    const float *scale, *shift; /* [channels] */
+    const float *kernel; /* [channels][9] */
+    int64_t channels, images;
+    int height, width, step, per_map;
+} node_maps;
+
+/* Where its gradients go. through_statistics: mean and rstd depend on z. */
+typedef struct {
+    float *z, *scale, *shift, *kernel;
+    int through_statistics;
+} node_gradients;
 
 typedef struct {
     const char *name;
@@ -92,11 +128,14 @@ typedef struct {
     void (*stem)(const stem_arguments *, int first_row, int end_row, int first, int end);
     void (*pool)(const pool_arguments *, int first, int end);
     void (*linear)(const linear_arguments *, int first_class, int end_class);
-    /* targets[t] = Σ value · sources[source], columns first .. end of all targets. */
+    /* targets[t] = or += Σ value · sources[source], columns first .. end of all targets. */
     void (*product)(const product_arguments *, int64_t first, int64_t end, float *packed);
-    /* out[e] = Σ a[target of e] · b[source of e] */
-    void (*edge_products)(const float *a, const float *b, int64_t columns, const int64_t *pointer,
-                          const int64_t *source, int64_t first_target, int64_t end_target, float *out);
+    void (*edge_products)(const edge_arguments *, int64_t first_target, int64_t end_target, float *packed, float *sums);
+    void (*statistics)(const node_maps *, float *mean, float *variance, int64_t first_group, int64_t end_group);
+    void (*node_forward)(const node_maps *, float *h, int64_t first, int64_t end, float *scratch);
+    void (*node_backward)(const node_maps *, const float *g, const node_gradients *, int64_t first, int64_t end,
+                          float *scratch);
+    int64_t (*training_floats)(int height, int width); /* scratch that the two need */
 } kernel_table;
 
 /* AVX2: the 8 pixels from `pixel` on, for AVX-512. */

@@ -23,6 +23,8 @@
 #include "node.h"
 #include "stem.h"
 #include "head.h"
+#include "lanes.h"
+#include "node_training.h"
 
 /* Where rows end at half a vector, the 8 lanes of AVX2 do them. */
 static void node_16(const node_arguments *a, int first_row, int end_row, int first, int end) {
@@ -33,7 +35,8 @@ static void stem_16(const stem_arguments *a, int first_row, int end_row, int fir
     (a->out_pitch % LANES ? dnw_avx2.stem : stem)(a, first_row, end_row, first, end);
 }
 
-const kernel_table dnw_avx512 = {"avx512", messages, node_16, stem_16, pool, linear, product, edge_products};
+const kernel_table dnw_avx512 = {"avx512", messages, node_16, stem_16, pool, linear, product, edge_products, statistics,
+                             node_forward, node_backward, training_floats};
 
 #if defined(__clang__)
 #pragma clang attribute pop

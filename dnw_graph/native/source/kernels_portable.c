@@ -9,5 +9,8 @@
 #include "node.h"
 #include "stem.h"
 #include "head.h"
+#include "lanes.h"
+#include "node_training.h"
 
-const kernel_table dnw_portable = {"portable", messages, node, stem, pool, linear, product, edge_products};
+const kernel_table dnw_portable = {"portable", messages, node, stem, pool, linear, product, edge_products, statistics,
+                             node_forward, node_backward, training_floats};

@@ -98,21 +98,25 @@ static void messages(const messages_arguments *a, int first_row, int end_row, in
         const size_t bytes = sizeof(float) * (size_t)(count < WIDE ? count : WIDE);                           \
         if (count < WIDE) memset(packed, 0, sizeof(float) * WIDE * (size_t)a->num_sources);                   \
         for (int64_t s = 0; s < a->num_sources; s++)                                                          \
-            memcpy(packed + s * WIDE, a->sources + s * a->columns + column, bytes);                           \
+            memcpy(packed + s * WIDE, row_of(&a->sources, s, a->columns) + column, bytes);                         \
         for (int64_t t = 0; t < a->num_targets; t++) {                                                        \
+            float *to = row_of(&a->targets, t, a->columns) + column;                                          \
+            float part[WIDE];                                                                                 \
             vec sum[N];                                                                                       \
             for (int i = 0; i < N; i++) sum[i] = splat(0.0f);                                                 \
+            if (a->add) {                                                                                     \
+                if (count < WIDE) memset(part, 0, sizeof part), memcpy(part, to, bytes);                      \
+                for (int i = 0; i < N; i++) sum[i] = load((count < WIDE ? part : to) + i * LANES);            \
+            }                                                                                                 \
             for (int64_t e = a->pointer[t]; e < a->pointer[t + 1]; e++) {                                     \
                 const float *from = packed + a->source[e] * WIDE;                                             \
                 ONE_ADDRESS(from);                                                                            \
                 const vec weight = splat(a->value[e]);                                                        \
                 for (int i = 0; i < N; i++) sum[i] += weight * load(from + i * LANES);                        \
             }                                                                                                 \
-            float *to = a->targets + t * a->columns + column;                                                 \
             if (count >= WIDE) {                                                                              \
                 for (int i = 0; i < N; i++) store(to + i * LANES, sum[i]);                                    \
             } else {                                                                                          \
-                float part[WIDE];                                                                             \
                 for (int i = 0; i < N; i++) store(part + i * LANES, sum[i]);                                  \
                 memcpy(to, part, bytes);                                                                      \
             }                                                                                                 \
@@ -132,20 +136,33 @@ static void product(const product_arguments *a, int64_t first, int64_t end, floa
         (wide == 8 ? product_8 : wide == 4 ? product_4 : product_2)(a, column, end - column, packed);
 }
 
-static float dot(const float *a, const float *b, int64_t length) {
-    vec sum[4] = {{0}};
-    int64_t i = 0;
-    for (; i + 4 * LANES <= length; i += 4 * LANES)
-        for (int j = 0; j < 4; j++) sum[j] += load(a + i + j * LANES) * load(b + i + j * LANES);
-    for (; i + LANES <= length; i += LANES) sum[0] += load(a + i) * load(b + i);
-    float total = sum_of_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
-    for (; i < length; i++) total += a[i] * b[i];
-    return total;
-}
-
-static void edge_products(const float *a, const float *b, int64_t columns, const int64_t *pointer,
-                          const int64_t *source, int64_t first_target, int64_t end_target, float *out) {
-    for (int64_t t = first_target; t < end_target; t++)
-        for (int64_t e = pointer[t]; e < pointer[t + 1]; e++)
-            out[e] = dot(a + t * columns, b + source[e] * columns, columns);
+/* out[e] = Σ over columns of g[target of e] · h[source of e]. A tile of columns stays in cache while all edges go by;
+   `sums` holds a vector for each. */
+static void edge_products(const edge_arguments *a, int64_t first, int64_t end, float *packed, float *sums) {
+    enum { N = 8, WIDE = N * LANES };
+    const int64_t begin = a->pointer[first];
+    memset(sums, 0, sizeof(float) * LANES * (size_t)(a->pointer[end] - begin));
+    for (int64_t column = 0; column < a->columns; column += WIDE) {
+        const int64_t left = a->columns - column;
+        const size_t bytes = sizeof(float) * (size_t)(left < WIDE ? left : WIDE);
+        if (left < WIDE) memset(packed, 0, sizeof(float) * WIDE * (size_t)a->num_sources);
+        for (int64_t s = 0; s < a->num_sources; s++)
+            memcpy(packed + s * WIDE, a->h + s * a->columns + column, bytes);
+        for (int64_t t = first; t < end; t++) {
+            float part[WIDE] = {0};
+            memcpy(part, row_of(&a->g, t, a->columns) + column, bytes);
+            vec g[N];
+            for (int i = 0; i < N; i++) g[i] = load(part + i * LANES);
+            for (int64_t e = a->pointer[t]; e < a->pointer[t + 1]; e++) {
+                const float *from = packed + a->source[e] * WIDE;
+                ONE_ADDRESS(from);
+                float *sum = sums + (e - begin) * LANES;
+                vec even = load(sum), odd = g[1] * load(from + LANES);
+                for (int i = 0; i < N; i += 2) even += g[i] * load(from + i * LANES);
+                for (int i = 3; i < N; i += 2) odd += g[i] * load(from + i * LANES);
+                store(sum, even + odd);
+            }
+        }
+    }
+    for (int64_t e = begin; e < a->pointer[end]; e++) a->out[e] = sum_of_lanes(load(sums + (e - begin) * LANES));
 }

@@ -27,22 +27,13 @@ static void product(void *context, int thread, int threads) {
                         c->packed + thread * product_floats(c->arguments.num_sources));
 }
 
-/* targets [num_targets][columns] = edges · sources [num_sources][columns].
+/* targets [num_targets][columns] = or, where `add`, += edges · sources [num_sources][columns].
    1: done; 0: these instructions cannot run here; −1: no memory. */
-int dnw_product(const float *sources, float *targets, int64_t num_sources, int64_t num_targets, int64_t columns,
-                const int64_t *pointer, const int64_t *source, const float *value, int threads,
-                const char *instructions) {
-    product_call c = {.kernels = dnw_kernels(instructions),
-                      .arguments = {.sources = sources,
-                                    .targets = targets,
-                                    .num_sources = num_sources,
-                                    .num_targets = num_targets,
-                                    .columns = columns,
-                                    .pointer = pointer,
-                                    .source = source,
-                                    .value = value}};
+int dnw_product(const product_arguments *arguments, int threads, const char *instructions) {
+    product_call c = {.kernels = dnw_kernels(instructions), .arguments = *arguments};
     if (!c.kernels) return 0;
-    c.packed = aligned_alloc(64, (size_t)(product_floats(num_sources) * threads + 16) / 16 * 16 * sizeof(float));
+    const int64_t floats = product_floats(arguments->num_sources) * threads;
+    c.packed = aligned_alloc(64, (size_t)(floats + 16) / 16 * 16 * sizeof(float));
     if (!c.packed) return -1;
     dnw_together(product, &c, threads);
     free(c.packed);
@@ -51,23 +42,42 @@ int dnw_product(const float *sources, float *targets, int64_t num_sources, int64
 
 typedef struct {
     const kernel_table *kernels;
-    const float *a, *b;
-    int64_t targets, columns;
-    const int64_t *pointer, *source;
-    float *out;
+    edge_arguments arguments;
+    float *packed, *sums;
 } edge_call;
+
+/* Where a thread's targets begin, so that all have about as many edges. */
+static int64_t target_of(const edge_arguments *a, int thread, int threads) {
+    const int64_t wanted = a->pointer[a->num_targets] / threads * thread;
+    int64_t target = thread == threads ? a->num_targets : 0, above = a->num_targets;
+    while (thread < threads && target < above) {
+        const int64_t middle = (target + above) / 2;
+        if (a->pointer[middle] < wanted)
+            target = middle + 1;
+        else
+            above = middle;
+    }
+    return target;
+}
 
 static void edge_products(void *context, int thread, int threads) {
     const edge_call *c = context;
-    c->kernels->edge_products(c->a, c->b, c->columns, c->pointer, c->source, c->targets * thread / threads,
-                              c->targets * (thread + 1) / threads, c->out);
+    const edge_arguments *a = &c->arguments;
+    const int64_t first = target_of(a, thread, threads), end = target_of(a, thread + 1, threads);
+    c->kernels->edge_products(a, first, end, c->packed + thread * product_floats(a->num_sources),
+                              c->sums + a->pointer[first] * MOST_LANES);
 }
 
-/* out[e] = Σ over columns of a[target of e] · b[source of e]; 0 if these instructions cannot run here. */
-int dnw_edge_products(const float *a, const float *b, int64_t targets, int64_t columns, const int64_t *pointer,
-                      const int64_t *source, float *out, int threads, const char *instructions) {
-    edge_call c = {dnw_kernels(instructions), a, b, targets, columns, pointer, source, out};
+/* out[e] = Σ over columns of g[target of e] · h[source of e]. Returns as dnw_product. */
+int dnw_edge_products(const edge_arguments *arguments, int threads, const char *instructions) {
+    edge_call c = {.kernels = dnw_kernels(instructions), .arguments = *arguments};
     if (!c.kernels) return 0;
+    const int64_t packed = product_floats(arguments->num_sources) * threads;
+    const int64_t sums = arguments->pointer[arguments->num_targets] * MOST_LANES;
+    c.packed = aligned_alloc(64, (size_t)(packed + sums + 16) / 16 * 16 * sizeof(float));
+    if (!c.packed) return -1;
+    c.sums = c.packed + packed;
     dnw_together(edge_products, &c, threads);
+    free(c.packed);
     return 1;
 }

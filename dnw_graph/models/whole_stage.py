@@ -1,0 +1,89 @@
+"""A stage's modules as one call of the operator that runs whole stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dnw_graph.message_passing.stage_operator import BATCH, FIXED, INSTANCE, run_stage
+from dnw_graph.models.node_operation import BatchNorm, InstanceNorm, NodeOperation
+from dnw_graph.models.stage import WiredStage
+
+
+def runs_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor) -> bool:
+    """Whether the operator does what the modules would: plain norms, one dtype, no hooks between."""
+    norms = [operation.norm for operation in operations]
+    kinds = {(type(norm), norm.eps, norm.training) for norm in norms}
+    if len(kinds) != 1 or any(operation.stride != 1 for operation in operations[1:]):
+        return False
+    listens = any(module._forward_hooks or module._forward_pre_hooks for module in (*operations, *norms))
+    if listens or not z.numel() or z.dtype != wired.weight.dtype or torch.is_autocast_enabled(z.device.type):
+        return False
+    norm = norms[0]
+    if type(norm) is BatchNorm:
+        follows = norm.affine and norm.track_running_stats and norm.momentum is not None
+        # Of one value there is no variance: torch's module says so.
+        return follows and (not norm.training or z[0].numel() > 1)
+    return type(norm) is InstanceNorm
+
+
+def run_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor, carry: int) -> Tensor:
+    """[S_0, B, H, W] contiguous → [S_n, B, H', W']; batch norms follow the statistics when they train."""
+    norms = [operation.norm for operation in operations]
+    batch_norms = [norm for norm in norms if isinstance(norm, BatchNorm)]
+    trains = norms[0].training
+    fixed = [
+        (norm.running_mean, norm.running_var)
+        for norm in batch_norms
+        if not trains and norm.running_mean is not None and norm.running_var is not None
+    ]
+    means, variances = zip(*fixed, strict=True) if fixed else ((), ())
+    indices = wired.indices()
+    images, factor = wired.gradient_plan(z.shape[1])
+    out, _, mean, variance = run_stage(
+        z,
+        wired.effective().to(z.dtype),
+        torch.cat([norm.weight for norm in norms]),
+        torch.cat([norm.bias for norm in norms]),
+        torch.cat([operation.kernel for operation in operations]),
+        torch.cat(means) if fixed else None,
+        torch.cat(variances) if fixed else None,
+        [index.pointer for index in indices],
+        [index.source for index in indices],
+        [index.position for index in indices],
+        [level.size for level in wired.stage.levels],
+        operations[0].stride,
+        carry,
+        INSTANCE if not batch_norms else BATCH if trains else FIXED,
+        norms[0].eps,
+        wired.rule.reach,
+        images,
+        factor,
+        wired.resolved_backend(z.dtype),
+    )
+    if trains and batch_norms:
+        sizes = [norm.num_features for norm in batch_norms]
+        pixels = [z[0].numel(), *[out[0].numel()] * (len(sizes) - 1)]
+        follow(batch_norms, mean.split(sizes), variance.split(sizes), pixels)
+    return out
+
+
+@torch.no_grad()
+def follow(
+    norms: Sequence[BatchNorm], means: Sequence[Tensor], variances: Sequence[Tensor], counts: Sequence[int]
+) -> None:
+    """Move running statistics towards those of a batch, as torch's batch norm does.
+
+    means, biased variances  [C] per norm;  counts: numbers that each was taken over
+    """
+    for norm, mean, variance, count in zip(norms, means, variances, counts, strict=True):
+        mean_so_far, variance_so_far, steps = norm.running_mean, norm.running_var, norm.num_batches_tracked
+        assert mean_so_far is not None
+        assert variance_so_far is not None
+        assert steps is not None
+        assert norm.momentum is not None
+        mean_so_far.lerp_(mean, norm.momentum)
+        variance_so_far.lerp_(variance * (count / (count - 1)), norm.momentum)
+        steps.add_(1)

@@ -1,0 +1,131 @@
+"""The node operation by our own C kernels on a CPU, float32."""
+
+from __future__ import annotations
+
+import ctypes
+
+import torch
+from torch import Tensor
+
+from dnw_graph.native import library
+from dnw_graph.node_operation.kernels import NodeGradients
+
+_pointer = ctypes.c_void_p
+
+
+class _Maps(ctypes.Structure):
+    """`node_maps` of kernels.h."""
+
+    _fields_ = [
+        *((name, _pointer) for name in ("z", "mean", "rstd", "scale", "shift", "kernel")),
+        *((name, ctypes.c_int64) for name in ("channels", "images")),
+        *((name, ctypes.c_int) for name in ("height", "width", "step", "per_map")),
+    ]
+
+
+class _Gradients(ctypes.Structure):
+    """`node_gradients` of kernels.h."""
+
+    _fields_ = [
+        *((name, _pointer) for name in ("z", "scale", "shift", "kernel")),
+        ("through_statistics", ctypes.c_int),
+    ]
+
+
+class NativeNodeKernels:
+    """See `NodeKernels`. Each core takes some of the nodes; images lie in the lanes of its vectors."""
+
+    def statistics(self, z: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+        _check_layout(z=z)
+        mean, variance = z.new_empty(groups), z.new_empty(groups)
+        maps = _maps(z, mean, variance, mean, mean, mean, 1)
+        function = library.load().dnw_statistics
+        _done(function(ctypes.byref(maps), mean.data_ptr(), variance.data_ptr(), *_threads()))
+        return mean, variance
+
+    def forward(
+        self, z: Tensor, mean: Tensor, rstd: Tensor, scale: Tensor, shift: Tensor, kernel: Tensor, stride: int
+    ) -> Tensor:
+        h = z.new_empty(_sent_shape(z, stride))
+        maps = _checked_maps(z, mean, rstd, scale, shift, kernel, stride)
+        _done(library.load().dnw_node_forward(ctypes.byref(maps), h.data_ptr(), *_threads()))
+        return h
+
+    def backward(
+        self,
+        g: Tensor,
+        z: Tensor,
+        mean: Tensor,
+        rstd: Tensor,
+        scale: Tensor,
+        shift: Tensor,
+        kernel: Tensor,
+        stride: int,
+        through_statistics: bool,
+        grad_z: Tensor | None = None,
+    ) -> NodeGradients:
+        result = NodeGradients(
+            torch.empty_like(z) if grad_z is None else grad_z,
+            torch.empty_like(scale),
+            torch.empty_like(shift),
+            torch.empty_like(kernel),
+        )
+        maps = _checked_maps(z, mean, rstd, scale, shift, kernel, stride)
+        _check_layout(g=g, grad_z=result.z)
+        if tuple(g.shape) != _sent_shape(z, stride) or result.z.shape != z.shape:
+            raise ValueError(
+                f"g {tuple(g.shape)} or grad_z {tuple(result.z.shape)} do not fit z {tuple(z.shape)}"
+            )
+        gradients = _Gradients(*(tensor.data_ptr() for tensor in result), int(through_statistics))
+        function = library.load().dnw_node_backward
+        _done(function(ctypes.byref(maps), g.data_ptr(), ctypes.byref(gradients), *_threads()))
+        return result
+
+
+def _sent_shape(z: Tensor, stride: int) -> tuple[int, int, int, int]:
+    nodes, images, height, width = z.shape
+    return nodes, images, -(-height // stride), -(-width // stride)
+
+
+def _checked_maps(
+    z: Tensor, mean: Tensor, rstd: Tensor, scale: Tensor, shift: Tensor, kernel: Tensor, stride: int
+) -> _Maps:
+    """What the kernels are told; ValueError where that would make them read elsewhere."""
+    _check_layout(z=z, mean=mean, rstd=rstd, scale=scale, shift=shift, kernel=kernel)
+    nodes, images = z.shape[:2]
+    if stride not in (1, 2):
+        raise ValueError(f"stride must be 1 or 2, not {stride}")
+    if mean.numel() not in (nodes, nodes * images) or rstd.numel() != mean.numel():
+        raise ValueError(
+            f"{mean.numel()} means and {rstd.numel()} rstd do not fit {nodes} nodes × {images} images"
+        )
+    if (scale.numel(), shift.numel(), kernel.numel()) != (nodes, nodes, 9 * nodes):
+        raise ValueError(f"scale, shift [{nodes}] and kernel [{nodes}, 1, 3, 3] wanted, one per node of z")
+    return _maps(z, mean, rstd, scale, shift, kernel, stride)
+
+
+def _maps(
+    z: Tensor, mean: Tensor, rstd: Tensor, scale: Tensor, shift: Tensor, kernel: Tensor, stride: int
+) -> _Maps:
+    nodes, images, height, width = z.shape
+    # With one image the two kinds of groups are the same.
+    per_map = int(mean.numel() == nodes * images)
+    pointers = (tensor.data_ptr() for tensor in (z, mean, rstd, scale, shift, kernel))
+    return _Maps(*pointers, nodes, images, height, width, stride, per_map)
+
+
+def _check_layout(**tensors: Tensor) -> None:
+    for name, tensor in tensors.items():
+        if tensor.device.type != "cpu" or tensor.dtype != torch.float32 or not tensor.is_contiguous():
+            raise ValueError(
+                f"{name}: contiguous float32 on the CPU wanted, not {tensor.dtype} on {tensor.device}"
+            )
+
+
+def _threads() -> tuple[int, bytes]:
+    return torch.get_num_threads(), library.instructions().encode()
+
+
+def _done(status: int) -> None:
+    if status != 1:
+        raise MemoryError("no memory for the rows that the node operation works on")

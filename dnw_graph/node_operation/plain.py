@@ -1,0 +1,95 @@
+"""The node operation by torch's own operations: for any device and dtype, and to test faster ways against."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dnw_graph.node_operation.kernels import NodeGradients
+
+
+class PlainNodeKernels:
+    """See `NodeKernels`."""
+
+    def statistics(self, z: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+        variance, mean = torch.var_mean(z.reshape(groups, -1), dim=1, correction=0)
+        return mean, variance
+
+    def forward(
+        self, z: Tensor, mean: Tensor, rstd: Tensor, scale: Tensor, shift: Tensor, kernel: Tensor, stride: int
+    ) -> Tensor:
+        normed = (z - _spread(mean, z)) * _spread(rstd, z)
+        return depthwise(F.relu(normed * _spread(scale, z) + _spread(shift, z)), kernel, stride)
+
+    def backward(
+        self,
+        g: Tensor,
+        z: Tensor,
+        mean: Tensor,
+        rstd: Tensor,
+        scale: Tensor,
+        shift: Tensor,
+        kernel: Tensor,
+        stride: int,
+        through_statistics: bool,
+        grad_z: Tensor | None = None,
+    ) -> NodeGradients:
+        normed = (z - _spread(mean, z)) * _spread(rstd, z)
+        affine = normed * _spread(scale, z) + _spread(shift, z)
+        grad_active, grad_kernel = depthwise_backward(g, F.relu(affine), kernel, stride)
+        grad_affine = grad_active * (affine > 0)
+        grad_shift, grad_scale = grad_affine.sum((1, 2, 3)), (grad_affine * normed).sum((1, 2, 3))
+        inner = grad_affine * _spread(scale, z)
+        if through_statistics:
+            # Of ẑ = (z − mean(z)) · rstd(z): what is constant or along ẑ within a group is lost.
+            rows, along = inner.reshape(mean.numel(), -1), normed.reshape(mean.numel(), -1)
+            product = (rows * along).mean(1, keepdim=True)
+            inner = (rows - rows.mean(1, keepdim=True) - along * product).reshape(z.shape)
+        gradient = inner * _spread(rstd, z)
+        gradient = gradient if grad_z is None else grad_z.copy_(gradient)
+        return NodeGradients(gradient, grad_scale, grad_shift, grad_kernel)
+
+
+def _spread(values: Tensor, z: Tensor) -> Tensor:
+    """One value per node [C] or per map [C·B], to multiply maps [C, B, H, W] with."""
+    return values.reshape(z.shape[0], -1, 1, 1)
+
+
+def depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    """3×3 convolution of each channel with its own kernel, padding 1.
+
+    x [C, B, H, W], kernel [C, 1, 3, 3] → [C, B, ceil(H/stride), ceil(W/stride)]
+    """
+    channels, images, height, width = x.shape
+    if not x.numel():
+        return x.new_zeros(channels, images, -(-height // stride), -(-width // stride)) + 0 * kernel.sum()
+    # Each map is a group of one large "image", so that no layout is converted.
+    maps = x.reshape(1, channels * images, height, width)
+    kernels = kernel.repeat_interleave(images, dim=0).to(x.dtype)
+    out = F.conv2d(maps, kernels, stride=stride, padding=1, groups=channels * images)
+    return out.reshape(channels, images, *out.shape[2:])
+
+
+def depthwise_backward(g: Tensor, x: Tensor, kernel: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """Gradients of `depthwise` to x and kernel.
+
+    Said outright, since autograd is off inside of an operator.
+    """
+    channels, images, height, width = x.shape
+    groups = channels * images
+    grad_maps, grad_kernels, _ = torch.ops.aten.convolution_backward(
+        g.reshape(1, groups, *g.shape[2:]),
+        x.reshape(1, groups, height, width),
+        kernel.repeat_interleave(images, dim=0),
+        None,
+        [stride, stride],
+        [1, 1],
+        [1, 1],
+        False,
+        [0, 0],
+        groups,
+        [True, True, False],
+    )
+    grad_kernel = grad_kernels.reshape(channels, images, 3, 3).sum(1)
+    return grad_maps.reshape(x.shape), grad_kernel.reshape(kernel.shape)
