@@ -54,13 +54,15 @@ class Subject:
     @cached_property
     def original(self) -> nn.Module:
         """In training, with selection in every forward pass."""
-        return Original(copy.deepcopy(self.model).cpu()).to(DEVICE).train()
+        twin = Original(copy.deepcopy(self.model).cpu()).train()
+        return twin.to(DEVICE, memory_format=torch.channels_last)
 
     @cached_property
     def masked(self) -> nn.Module | None:
         """For inference, masked once; of networks with a linear head."""
-        has_linear_head = isinstance(self.model.head, LinearHead)
-        return MaskedDense(copy.deepcopy(self.model)) if has_linear_head else None
+        if not isinstance(self.model.head, LinearHead):
+            return None
+        return MaskedDense(copy.deepcopy(self.model)).to(memory_format=torch.channels_last)
 
     @cached_property
     def compiled(self) -> dict[str, CompiledNetwork]:
@@ -102,7 +104,8 @@ def _training(subject: Subject, images: Tensor, form: str) -> Contenders:
     subject.model.train()
     names = backends_here(torch.bfloat16 if form == "bf16" else torch.float32)
     calls = {name: _step(subject.model, images, form, name) for name in names}
-    return calls | {"2019 method": _step(subject.original, images, form, None)}
+    pixels_first = images.to(memory_format=torch.channels_last)
+    return calls | {"2019 method": _step(subject.original, pixels_first, form, None)}
 
 
 def _step(model: Any, images: Tensor, form: str, backend: str | None) -> Call:
@@ -131,7 +134,8 @@ def _inference(subject: Subject, images: Tensor, form: str) -> Contenders:
         if DEVICE.type == "cuda" and name in ("triton", "dense"):
             calls[f"{name} as a CUDA graph"] = _Captured(net, images, form)
     if subject.masked is not None:
-        calls["2019 method, masked once"] = _call(subject.masked, images, form)
+        pixels_first = images.to(memory_format=torch.channels_last)
+        calls["2019 method, masked once"] = _call(subject.masked, pixels_first, form)
     return calls
 
 

@@ -80,7 +80,8 @@ def _notes(found: dict[str, Any]) -> list[str]:
         f"OFF: {each['what']} in {each['dtype']}: {each['error']:.1e} > {each['limit']:.0e}"
         for each in failed
     ]
-    for record in found.get("tiles", []):
+    notes += [f"FAILED: {each['what']}: {each['traceback'].splitlines()[-1]}" for each in found["errors"]]
+    for record in found["tiles"]:
         best = min(record["seconds"], key=record["seconds"].get)
         chosen = record["seconds"].get(record["chosen"])
         beside = "" if chosen is None else f", {chosen / record['seconds'][best]:.2f} × its time"

@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 
 from dnw_graph.data import open_data
 from dnw_graph.errors import InputError
+from dnw_graph.models import registry
 from dnw_graph.training import load_run
-from dnw_graph.training.distributed import choose_device, fingerprint
+from dnw_graph.training.distributed import World, choose_device, fingerprint
 from dnw_graph.training.evaluate import evaluate
 
 HERE = Path(__file__).parent
@@ -72,6 +73,44 @@ def test_a_missing_device_is_told_without_processes_where_there_is_one(
 def test_collectives_agree():
     done = run(HERE / "two_processes.py")
     assert done.returncode == 0, done.stderr
+
+
+def test_half_the_batch_on_each_of_two_processes_teaches_what_all_of_it_teaches_one(
+    tmp_path, load_module, monkeypatch
+):
+    """With batch statistics over all ranks: same weights within rounding, same wiring."""
+    script = HERE / "half_batches.py"
+    done = run(script, tmp_path / "together.safetensors")
+    assert done.returncode == 0, done.stderr
+    together = load_file(tmp_path / "together.safetensors")
+    monkeypatch.setitem(registry.WIRED, "mobilenet_v1", None)
+    alone = load_module(script).learnt(World(0, 1, torch.device("cpu")))
+    assert together.keys() == alone.keys()
+    for name, value in alone.items():
+        torch.testing.assert_close(together[name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_ranks_whose_wirings_differ_stop_with_a_sentence(tmp_path, config_file):
+    plugin = tmp_path / "by_rank.py"
+    plugin.write_text(
+        "import os\n\nimport torch\n\nfrom dnw_graph.wiring import Rule, register\n\n\n"
+        "@register('by_rank')\nclass ByRank(Rule):\n"
+        "    def select(self, weight, k):\n"
+        "        return torch.arange(k) + int(os.environ['RANK'])\n"
+    )
+    config = config_file("training.epochs=1", "model.rule=by_rank")
+    done = run(
+        HERE / "small_network.py",
+        "train",
+        "--config",
+        config,
+        "--run-dir",
+        tmp_path / "run",
+        "--plugin",
+        plugin,
+    )
+    assert done.returncode != 0
+    assert "the wiring of stage_0 on rank 1 differs from rank 0's; a rule must choose the same" in done.stderr
 
 
 def test_two_processes_train_one_network(tmp_path, config_file, recipe, records):

@@ -33,11 +33,12 @@ def run(cwd: Path, *arguments: object, absent: tuple[str, ...] = ABSENT) -> subp
 
 @pytest.mark.skipif(REASON is not None, reason=str(REASON))
 def test_the_command_checks_times_and_writes(tmp_path):
-    done = run(tmp_path, "--smoke", "--out", tmp_path / "results")
+    done = run(tmp_path, "--smoke", "--tune", "--out", tmp_path / "results")
     assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "results").glob("gpu_smoke-*.json")
     found = json.loads(path.read_text())["results"]
     assert found["complete"]
+    assert found["errors"] == []
     assert len(found["checks"]) > 30
     assert all(check["within"] for check in found["checks"])
     assert {record["product"] for record in found["messages"]} == {"aggregate", "transposed", "edge gradient"}
