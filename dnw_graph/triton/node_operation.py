@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dnw_graph.node_operation.kernels import NodeGradients
 from dnw_graph.triton.maps import (
     OF_SCALE,
     OF_SHIFT,
@@ -19,21 +20,8 @@ from dnw_graph.triton.maps import (
 from dnw_graph.triton.tiles import map_tile, parts_of, power_of_two
 
 
-class Gradients(NamedTuple):
-    """∂L/∂z [C, B, H, W], ∂L/∂scale [C], ∂L/∂shift [C], ∂L/∂kernel [C, 1, 3, 3]."""
-
-    z: Tensor
-    scale: Tensor
-    shift: Tensor
-    kernel: Tensor
-
-
 class TritonNodeKernels:
-    """h = conv3×3(ReLU((z − mean)·rstd·scale + shift)), each node by itself; padding 1, no bias.
-
-    z [C, B, H, W] contiguous; mean, rstd [G] with G = C (batch norm) or C·B (instance norm);
-    scale, shift [C]; kernel [C, 1, 3, 3]; stride 1 or 2. Parameters may be float32 where z is shorter.
-    """
+    """See `NodeKernels`; parameters may be float32 where z is shorter, and z may be empty."""
 
     def statistics(self, z: Tensor, groups: int) -> tuple[Tensor, Tensor]:
         """Mean and biased variance, each [groups] float32, of z seen as [groups, -1]; 0 where z is empty."""
@@ -87,7 +75,7 @@ class TritonNodeKernels:
         stride: int,
         through_statistics: bool,
         grad_z: Tensor | None = None,
-    ) -> Gradients:
+    ) -> NodeGradients:
         """Gradients for g = ∂L/∂h; activations are computed anew, nothing but sums is kept.
 
         through_statistics  mean and rstd are those of z and carry gradient; else they are constants
@@ -102,7 +90,7 @@ class TritonNodeKernels:
             )
         if not z.numel():
             zeros = (torch.zeros_like(each) for each in (scale, shift, kernel))
-            return Gradients(grad_z, *zeros)
+            return NodeGradients(grad_z, *zeros)
         groups = mean.numel()
         tile = map_tile(shape.images * z.shape[2], z.shape[3])
         across = -(-z.shape[3] // tile.width)
@@ -128,7 +116,7 @@ class TritonNodeKernels:
         if not at_once:
             launch(totals.contiguous(), parts, tiles, write=True, add_up=False)
         of_channel = totals if shape.groups == 1 else totals.reshape(z.shape[0], shape.groups, -1).sum(1)
-        return Gradients(
+        return NodeGradients(
             grad_z,
             of_channel[:, OF_SCALE.value].to(scale.dtype),
             of_channel[:, OF_SHIFT.value].to(shift.dtype),
