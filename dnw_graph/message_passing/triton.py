@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dnw_graph.message_passing.backend import Backend, prepared, register_backend
 from dnw_graph.message_passing.edge_index import by_source, rows_of
+from dnw_graph.message_passing.stage_index import StageIndex
 from dnw_graph.triton import availability
 
 
@@ -62,6 +63,37 @@ class Triton(Backend):
         )
         d = g[0].new_empty(num_sources, g[0].shape[1])
         weighted_rows([part.contiguous() for part in g], (d,), value, reverse, target, order, add=False)
+        return d
+
+    # By the index of a whole stage, of which the host knows the number of edges and no value: it never waits.
+
+    def accumulate_block(
+        self, z: Sequence[Tensor], h: Tensor, value: Tensor, index: StageIndex, block: int, *, add: bool
+    ) -> None:
+        """`accumulate` over the edges of one block of a stage; value [k]: of all edges of the stage."""
+        from dnw_graph.triton.messages import weighted_rows
+
+        pointer, column = prepared(
+            index.pointer, index.column, "int32", lambda: (index.pointer.int(), index.column.int())
+        )
+        rows = pointer[index.rows[block] : index.rows[block + 1] + 1]
+        weighted_rows((h.contiguous(),), z, value, rows, column, add=add, first_column=index.columns[block])
+
+    def transposed_block(self, g: Sequence[Tensor], value: Tensor, index: StageIndex, block: int) -> Tensor:
+        """`transposed_of_pieces` over the edges of one block of a stage; value as above."""
+        from dnw_graph.triton.messages import weighted_rows
+
+        order, pointer, row = prepared(
+            index.pointer,
+            index.column,
+            "int32 by column",
+            lambda: tuple(each.int() for each in index.by_column()),
+        )
+        first, end = index.columns[block], index.columns[block + 1]
+        d = g[0].new_empty(end - first, g[0].shape[1])
+        parts = [part.contiguous() for part in g]
+        rows = pointer[first : end + 1]
+        weighted_rows(parts, (d,), value, rows, row, order, add=False, first_column=index.rows[block])
         return d
 
     def edge_gradient(self, g: Tensor, h: Tensor, pointer: Tensor, source: Tensor) -> Tensor:

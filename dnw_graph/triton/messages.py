@@ -44,6 +44,7 @@ def weighted_rows_kernel(
     value: tl.tensor,
     pointer: tl.tensor,
     column: tl.tensor,
+    first_column: tl.tensor,
     order: tl.tensor,
     rows: tl.tensor,
     columns: tl.tensor,
@@ -65,7 +66,7 @@ def weighted_rows_kernel(
     for begin in range(first, last, EDGES):
         e = begin + lane
         here = e < last
-        u = tl.load(column + e, mask=here, other=0).to(tl.int64)
+        u = (tl.load(column + e, mask=here, other=first_column) - first_column).to(tl.int64)
         if HAS_ORDER:
             e = tl.load(order + e, mask=here, other=0)
         w = tl.load(value + e, mask=here, other=0).to(tl.float32)
@@ -124,9 +125,10 @@ def weighted_rows(
     order: Tensor | None = None,
     *,
     add: bool,
+    first_column: int = 0,
     tile: Tile | None = None,
 ) -> None:
-    """targets[r] = (targets[r] if `add`) + Σ value[e] · sources[column[e]], over the edges e of row r.
+    """targets[r] = (targets[r] if `add`) + Σ value[e] · sources[column[e] - first_column], e: edges of row r.
 
     sources, targets  one or two pieces [·, D] each, contiguous; float32, bfloat16 or float16
     pointer           [R + 1], column [E] int32: the edges of row r are pointer[r] .. pointer[r + 1]
@@ -142,6 +144,7 @@ def weighted_rows(
         value,
         pointer,
         column,
+        first_column,
         column if order is None else order,
         rows,
         columns,

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dnw_graph.message_passing import find_backend, message_passing
+from dnw_graph.models.tiny_static import tiny_static
 from dnw_graph.triton import availability
 
 REASON = availability.reason()
@@ -123,6 +124,29 @@ def test_matrices_may_come_in_two_pieces(block, first):
     torch.testing.assert_close(
         engine.edge_gradient_of_pieces(g, h, pointer, source), dense.edge_gradient(z, h, pointer, source)
     )
+
+
+def test_blocks_of_a_stage_by_the_index_of_the_whole():
+    """Whose blocks' numbers of edges the host does not know."""
+    groups = {"groups": (3, 4, 5), "readout": 2, "stem_channels": 2}
+    stage = tiny_static(rule="top_k", num_classes=3, edges=20, **groups).to(DEVICE).body_stages()[0]
+    whole, value = stage.stage_index(), stage.weight.detach()[stage.selected]
+    engine, dense = find_backend("triton"), find_backend("dense")
+    generator = torch.Generator().manual_seed(0)
+    before = 0
+    for number, (block, index) in enumerate(zip(stage.stage.blocks, stage.indices(), strict=True)):
+        h = torch.randn(block.num_sources, 6, generator=generator).to(DEVICE)
+        g = torch.randn(block.num_targets, 6, generator=generator).to(DEVICE)
+        of_block = value[before : before + index.num_edges]
+        before += index.num_edges
+        z = torch.ones_like(g)
+        engine.accumulate_block(z.split([1, len(z) - 1]), h, value, whole, number, add=True)
+        torch.testing.assert_close(z, 1 + dense.aggregate(h, of_block, index.pointer, index.source))
+        torch.testing.assert_close(
+            engine.transposed_block(g.split([1, len(g) - 1]), value, whole, number),
+            dense.transposed(g, of_block, index.pointer, index.source, block.num_sources),
+        )
+    assert before == 20
 
 
 def test_a_number_that_is_none_reaches_the_targets_that_hear_it(block):
