@@ -2,6 +2,8 @@
 
 A group is what shares mean and variance: all maps of a channel (batch norm) or one map (instance norm). Its
 maps lie behind each other, so that a program takes some rows of one group, with every parameter a scalar.
+
+A size may be 1: Triton then compiles the number itself, which has no methods of a tensor.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ def statistics_kernel(
         centre += step * new / both
         count = both
     tl.store(mean + tl.program_id(0), centre)
-    tl.store(squares + tl.program_id(0), spread / length.to(tl.float32))
+    tl.store(squares + tl.program_id(0), spread / length)
 
 
 @triton.jit
@@ -65,7 +67,7 @@ def combine_kernel(
     part = tl.arange(0, PARTS)
     inside = part < parts
     at = tl.program_id(0) * parts + part
-    share = tl.minimum(span, length - part * span).to(tl.float32) / length.to(tl.float32)
+    share = tl.minimum(span, length - part * span) / length
     share = tl.where(inside, share, 0.0)
     centres = tl.load(means + at, mask=inside, other=0)
     centre = tl.sum(share * centres, 0)
@@ -171,7 +173,7 @@ def backward_kernel(
     lift = tl.load(shift + channel).to(tl.float32)
     here = group.to(tl.int64) * images * height * width
     there = group.to(tl.int64) * images * out_height * out_width
-    size = (images * height * width).to(tl.float32)
+    size = 1.0 * images * height * width
     number = tl.arange(0, SUMS)
     found = tl.zeros((SUMS,), tl.float32)
     mean_dy = tl.zeros((), tl.float32)

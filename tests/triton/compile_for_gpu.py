@@ -61,14 +61,30 @@ KERNELS = {
 }
 
 
+# Sizes of 1, which Triton compiles as numbers.
+ONES = dict.fromkeys(("rows", "columns", "edges", "span", "length", "parts", "tiles", "groups", "images"), 1)
+ONES |= dict.fromkeys(("height", "width", "out_height", "out_width", "source_split", "first_column"), 1)
+ALONE = {"TWO_SOURCES": False, "TWO_TARGETS": False, "EDGES": 16, "COLUMNS": 32}
+PIXEL = {"STRIDE": 1, "ROWS": 1, "WIDTH": 1}
+LEAST = {
+    "aggregate": (messages.weighted_rows_kernel, ALONE | {"HAS_ORDER": True, "ADD": False}, 2),
+    "edge gradient": (messages.products_of_rows_kernel, {"TWO": False, "EDGES": 8, "COLUMNS": 32}, 4),
+    "statistics": (maps.statistics_kernel, {"BLOCK": 1}, 4),
+    "combine": (maps.combine_kernel, {"PARTS": 1}, 1),
+    "node forward": (maps.forward_kernel, PIXEL, 1),
+    "sums": (maps.backward_kernel, PIXEL | {"SUM": True, "WRITE": False, "THROUGH": False}, 1),
+    "gradient": (maps.backward_kernel, PIXEL | {"SUM": False, "WRITE": True, "THROUGH": True}, 1),
+}
+
+
 def compiled(kernel, constants, warps):
     """Loads from memory, and whether tensor cores are used, in the code of one kernel."""
     names = kernel.arg_names
     signature = {name: "constexpr" if name in constants else TYPES.get(name, "i32") for name in names}
     # Sizes of rows divide by 16, and so do addresses: as on a device, where Triton looks at the numbers.
-    aligned = [
-        name for name in names if signature[name].startswith("*") or name in ("columns", "span", "length")
-    ]
+    divides = ("columns", "span", "length")
+    given = [name for name in names if signature[name] != "constexpr"]
+    aligned = [name for name in given if signature[name].startswith("*") or name in divides]
     attributes = {(names.index(name),): [["tt.divisibility", 16]] for name in aligned}
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=attributes)
     code = triton.compile(source, target=HOPPER, options={"num_warps": warps})
@@ -79,4 +95,8 @@ def compiled(kernel, constants, warps):
 
 
 if __name__ == "__main__":
-    print(json.dumps({name: compiled(*kernel) for name, kernel in KERNELS.items()}))
+    found = {name: compiled(*kernel) for name, kernel in KERNELS.items()}
+    for name, (kernel, constants, warps) in LEAST.items():
+        ones = {each: 1 for each in kernel.arg_names if each in ONES}
+        found[f"{name}, sizes of 1"] = compiled(kernel, constants | ones, warps)
+    print(json.dumps(found))
