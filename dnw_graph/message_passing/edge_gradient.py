@@ -1,4 +1,4 @@
-"""The gradient to the weights of one block: of selected edges, and straight through to all candidates."""
+"""The gradient to the weights of edges: of selected ones, and straight through to all candidates."""
 
 from __future__ import annotations
 
@@ -8,34 +8,57 @@ import torch
 from torch import Tensor
 
 from dnw_graph.message_passing.backend import Backend
-from dnw_graph.message_passing.edge_index import EdgeIndex
+from dnw_graph.message_passing.stage_block import Block
 
 
-def write_edge_gradient(
-    gradient: Tensor,
-    g: Sequence[Tensor],
-    h: Tensor,
-    index: EdgeIndex,
-    engine: Backend,
-    share: int,
-    factor: float,
-) -> None:
-    """Write ∂L/∂w of one block to `gradient` [T·S] in place.
+class EdgeGradient:
+    """∂L/∂w of all candidates of a stage, written to one flat tensor, part by part of a batch.
 
-    g       [t_i, D] whose rows follow each other, T in all: ∂L/∂z of the targets
-    h       [S, D]: what the sources sent
-    index   the selected edges; they get Σ_d g[v, d] · h[u, d] over all D columns
-    share   columns that the other candidates get it from, the first ones; 0: none
-    factor  on what they get
+    A selected edge (u, v) gets Σ_{b,y,x} g_v h_u over all images. Any other candidate gets `factor` times
+    that over the first `images` of the batch; over none if they are 0.
     """
-    if share:
+
+    def __init__(self, gradient: Tensor, engine: Backend, batch: int, images: int, factor: float) -> None:
+        self.gradient, self.engine = gradient, engine
+        self.images, self.factor = images, factor
+        self._is_whole = images == batch and factor == 1.0
+        self._done: dict[int, int] = {}
+        self._selected: dict[int, Tensor] = {}
+        self._blocks: dict[int, Block] = {}
+
+    def add(self, block: Block, g: Sequence[Tensor], h: Tensor) -> None:
+        """The next images of a block: g [t_i, D], whose rows follow each other, and h [S, D]."""
+        begun = block.level in self._blocks
+        self._blocks[block.level] = block
+        gradient = self.gradient[block.candidates]
+        self._add_candidates(block, gradient, g, h, begun)
+        if self._is_whole or not block.source.numel() or not h.shape[1]:
+            return
+        found = self.engine.edge_gradient_of_pieces(g, h, block.pointer, block.source)
+        self._selected[block.level] = self._selected[block.level] + found if begun else found
+
+    def _add_candidates(
+        self, block: Block, gradient: Tensor, g: Sequence[Tensor], h: Tensor, begun: bool
+    ) -> None:
+        images = h.shape[1] // block.pixels if block.pixels else 0
+        before = self._done.get(block.level, 0)
+        self._done[block.level] = before + images
+        share = min(max(self.images - before, 0), images) * block.pixels
+        if not share:
+            if not begun:
+                gradient.zero_()
+            return
         matrix = gradient.view(-1, h.shape[0])
         for rows, part in zip(matrix.split([piece.shape[0] for piece in g]), g, strict=True):
-            torch.mm(part[:, :share], h[:, :share].t(), out=rows)
-        if factor != 1.0:
-            gradient *= factor
-    else:
-        gradient.zero_()
-    is_whole = share == h.shape[1] and factor == 1.0
-    if index.num_edges and h.shape[1] and not is_whole:
-        gradient[index.position] = engine.edge_gradient_of_pieces(g, h, index.pointer, index.source)
+            if begun:
+                rows.addmm_(part[:, :share], h[:, :share].t())
+            else:
+                torch.mm(part[:, :share], h[:, :share].t(), out=rows)
+
+    def finish(self) -> None:
+        """Scale what unselected edges got, and put that of selected ones in its place."""
+        if self.factor != 1.0:
+            self.gradient *= self.factor
+        for level, found in self._selected.items():
+            block = self._blocks[level]
+            self.gradient[block.candidates][block.position] = found

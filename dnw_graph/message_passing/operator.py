@@ -21,9 +21,9 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from dnw_graph.message_passing.backend import find_backend, usable_backend
-from dnw_graph.message_passing.edge_gradient import write_edge_gradient
-from dnw_graph.message_passing.edge_index import EdgeIndex
+from dnw_graph.message_passing.edge_gradient import EdgeGradient
 from dnw_graph.message_passing.executed import record
+from dnw_graph.message_passing.stage_block import blocks_of
 
 
 @torch.library.custom_op("dnw_graph::message_passing", mutates_args=())
@@ -98,11 +98,15 @@ def edge_gradient(
 ) -> Tensor:
     """∂L/∂w_uv = Σ_{b,y,x} g_v · h_u, for all candidates or the selected edges.  → [num_weights]."""
     gradient = g.new_empty(num_weights)
-    index = EdgeIndex(pointer, source, position, h.shape[0])
     engine = usable_backend(backend, g.device, g.dtype)
-    used = h.shape[1] if images < 0 else images
-    share = used * h.shape[2] * h.shape[3] if reach == "candidates" else 0
-    write_edge_gradient(gradient, (_rows(g),), _rows(h), index, engine, share, factor)
+    batch = h.shape[1]
+    reached = 0 if reach == "selected" else batch if images < 0 else images
+    edges = EdgeGradient(gradient, engine, batch, reached, factor)
+    (block,) = blocks_of(
+        gradient, [pointer], [source], [position], (h.shape[0], g.shape[0]), h.shape[2] * h.shape[3]
+    )
+    edges.add(block, [_rows(g)], _rows(h))
+    edges.finish()
     return gradient
 
 

@@ -18,7 +18,9 @@ class Block:
     later       rows of the levels after it in that matrix
     last        whether its edges also reach the last level, whose states are a matrix of their own
     size, targets  nodes of the level; nodes that its edges may reach
-    candidates  its part of the stage's flat parameter, and `weight` the part itself [targets · size]
+    candidates  its part of the stage's flat parameter
+    value       weight of each selected edge [e]
+    pixels      of a map that it sends
     pointer, source, position  its selected edges, see `EdgeIndex`
     """
 
@@ -29,8 +31,9 @@ class Block:
     last: bool
     size: int
     targets: int
+    pixels: int
     candidates: slice
-    weight: Tensor
+    value: Tensor
     pointer: Tensor
     source: Tensor
     position: Tensor
@@ -48,6 +51,7 @@ def blocks_of(
     source: Sequence[Tensor],
     position: Sequence[Tensor],
     sizes: Sequence[int],
+    pixels: int,
 ) -> list[Block]:
     """The blocks of a stage in level order; sizes are the nodes of all its levels, the last one included."""
     bounds = [0, *accumulate(sizes)]
@@ -69,8 +73,9 @@ def blocks_of(
                 targets == bounds[-1] - end,
                 end - first,
                 targets,
+                pixels,
                 candidates,
-                weight[candidates],
+                weight[candidates][index[2]],
                 *index,
             )
         )

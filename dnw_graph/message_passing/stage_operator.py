@@ -19,7 +19,7 @@ Source: Wortsman, Farhadi, Rastegari 2019, section 3.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -27,13 +27,19 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from dnw_graph.message_passing.backend import find_backend, usable_backend
-from dnw_graph.message_passing.edge_gradient import write_edge_gradient
-from dnw_graph.message_passing.edge_index import EdgeIndex
-from dnw_graph.message_passing.executed import record
+from dnw_graph.message_passing.edge_gradient import EdgeGradient
 from dnw_graph.message_passing.stage_block import blocks_of
+from dnw_graph.message_passing.stage_pass import (
+    BATCH,
+    FIXED,
+    INSTANCE,
+    Parameters,
+    StagePass,
+    image_parts,
+)
 from dnw_graph.node_operation import node_kernels
 
-BATCH, INSTANCE, FIXED = "batch", "instance", "fixed"
+__all__ = ["BATCH", "FIXED", "INSTANCE", "run_stage"]
 
 
 @torch.library.custom_op("dnw_graph::stage", mutates_args=())
@@ -70,48 +76,66 @@ def run_stage(
     norm      "batch": statistics of this batch; "instance": of each map; "fixed": the ones given
     reach, images, factor  which candidates get gradient, see above; images B and factor 1: all of it
     returns   (z_n [S_n, B, H', W'], states of the levels between, mean, biased variance); only the first is
-              differentiable; mean and variance are [Σ S_i] ("batch", "fixed") or [Σ S_i · B] ("instance")
+              differentiable; the states are flat; mean and variance are [Σ S_i] ("batch", "fixed") or
+              [Σ S_i · B] ("instance", part by part of the batch)
     """
-    blocks = blocks_of(weight, pointer, source, position, sizes)
-    engine, nodes = usable_backend(backend, z.device, z.dtype), node_kernels(z.device, z.dtype)
     batch, height, width = z.shape[1], -(-z.shape[2] // stride), -(-z.shape[3] // stride)
-    states = z.new_empty(sum(sizes[1:-1]), batch, height, width)
+    index = pointer, source, position
+    stage = _stage_pass(
+        z, weight, Parameters(scale, shift, kernel), index, sizes, stride, carry, norm, eps, backend
+    )
     out = z.new_empty(sizes[-1], batch, height, width)
-    means, variances, heard = [], [], False
-    for block in blocks:
-        here = z if block.level == 0 else states[block.states]
-        if fixed_mean is not None and fixed_variance is not None:
-            mean, variance = fixed_mean[block.nodes], fixed_variance[block.nodes]
-        else:
-            mean, variance = nodes.statistics(here, here.shape[0] * (batch if norm == INSTANCE else 1))
-        means.append(mean)
-        variances.append(variance)
-        h = nodes.forward(
-            here,
-            mean,
-            torch.rsqrt(variance + eps),
-            scale[block.nodes],
-            shift[block.nodes],
-            kernel[block.nodes],
-            stride if block.level == 0 else 1,
+    states = z.new_empty(sum(sizes[1:-1]) * batch * height * width)
+    fixed = None if fixed_mean is None or fixed_variance is None else (fixed_mean, fixed_variance)
+    means: list[Tensor] = []
+    variances: list[Tensor] = []
+    parts = _parts(z, sizes, height * width, norm)
+    for part, of_part in zip(parts, _states_of(states, parts, sizes, (height, width)), strict=True):
+        out_part = (
+            out if len(parts) == 1 else torch.empty_like(out[:, part], memory_format=torch.contiguous_format)
         )
-        later, rows = block.reached(states, out), _rows(h)
-        record(engine.executed_macs(block.source.numel(), block.targets, block.size, rows.shape[1]))
-        add = block.level > 0
-        if block.last and not heard:
-            # Nobody wrote to the last level yet.
-            heard = True
-            add = add and len(later) == 2
-            if add or not block.source.numel():
-                out.zero_()
-        if block.source.numel():
-            value = block.weight[block.position]
-            engine.accumulate(later, rows, value, block.pointer, block.source, add=add)
-        elif block.level == 0:
-            states.zero_()
-    if carry:
-        out += (states if states.shape[0] else z)[-carry:]
+        found = stage.forward(z[:, part].contiguous(), of_part, out_part, fixed)
+        if len(parts) > 1:
+            out[:, part] = out_part
+        if norm != FIXED or not means:
+            means += found[0]
+            variances += found[1]
     return out, states, torch.cat(means), torch.cat(variances)
+
+
+def _stage_pass(
+    z: Tensor,
+    weight: Tensor,
+    parameters: Parameters,
+    index: tuple[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]],
+    sizes: Sequence[int],
+    stride: int,
+    carry: int,
+    norm: str,
+    eps: float,
+    backend: str,
+) -> StagePass:
+    pixels = -(-z.shape[2] // stride) * -(-z.shape[3] // stride)
+    engine, nodes = usable_backend(backend, z.device, z.dtype), node_kernels(z.device, z.dtype)
+    return StagePass(
+        blocks_of(weight, *index, sizes, pixels), engine, nodes, parameters, stride, carry, norm, eps
+    )
+
+
+def _parts(z: Tensor, sizes: Sequence[int], pixels: int, norm: str) -> list[slice]:
+    return image_parts(z.shape[1], sum(sizes) * pixels * z.element_size(), norm)
+
+
+def _states_of(
+    states: Tensor, parts: Sequence[slice], sizes: Sequence[int], side: tuple[int, int]
+) -> Iterator[Tensor]:
+    """The states [N, b, H', W'] of each part of the batch; each part's are contiguous."""
+    offset, nodes = 0, sum(sizes[1:-1])
+    for part in parts:
+        shape = (nodes, part.stop - part.start, *side)
+        count = nodes * shape[1] * side[0] * side[1]
+        yield states[offset : offset + count].view(shape)
+        offset += count
 
 
 @torch.library.custom_op("dnw_graph::stage_backward", mutates_args=())
@@ -140,47 +164,41 @@ def run_stage_backward(
     wants_weight: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of `run_stage` for g = ∂L/∂z_n: to z, weight, scale, shift, kernel."""
-    blocks = blocks_of(weight, pointer, source, position, sizes)
-    engine, nodes = usable_backend(backend, z.device, z.dtype), node_kernels(z.device, z.dtype)
-    grad_z, grad_states = torch.empty_like(z), torch.empty_like(states)
+    parameters, index = Parameters(scale, shift, kernel), (pointer, source, position)
+    stage = _stage_pass(z, weight, parameters, index, sizes, stride, carry, norm, eps, backend)
+    grad_z = torch.empty_like(z)
+    gradients = Parameters(torch.zeros_like(scale), torch.zeros_like(shift), torch.zeros_like(kernel))
     grad_weight = torch.empty_like(weight) if wants_weight else weight.new_empty(0)
-    parameters = torch.empty_like(scale), torch.empty_like(shift), torch.empty_like(kernel)
-    groups = z.shape[1] if norm == INSTANCE else 1
-    for block in reversed(blocks):
-        first = block.level == 0
-        here = z if first else states[block.states]
-        of_block = slice(block.nodes.start * groups, block.nodes.stop * groups)
-        constants = (
-            mean[of_block],
-            torch.rsqrt(variance[of_block] + eps),
-            scale[block.nodes],
-            shift[block.nodes],
-            kernel[block.nodes],
-            stride if first else 1,
-        )
-        h = nodes.forward(here, *constants)
-        later = block.reached(grad_states, g)
-        if wants_weight:
-            share = images * h.shape[2] * h.shape[3] if reach == "candidates" else 0
-            index = EdgeIndex(block.pointer, block.source, block.position, block.size)
-            write_edge_gradient(grad_weight[block.candidates], later, _rows(h), index, engine, share, factor)
-        into = grad_z if first else grad_states[block.states]
-        if block.source.numel():
-            value = block.weight[block.position]
-            # What h held is no longer needed: its memory takes the gradient to it.
-            del h
-            sent = engine.transposed_of_pieces(later, value, block.pointer, block.source, block.size)
-            shape = (block.size, *g.shape[1:])
-            found = nodes.backward(sent.reshape(shape), here, *constants, norm != FIXED, into)
-            for whole, part in zip(parameters, found[1:], strict=True):
-                whole[block.nodes] = part
-        else:
-            into.zero_()
-            for whole in parameters:
-                whole[block.nodes] = 0
-        if carry and block.level == len(sizes) - 2:
-            into[-carry:] += g
-    return grad_z, grad_weight, *parameters
+    reached = images if reach == "candidates" else 0
+    edges = EdgeGradient(grad_weight, stage.engine, z.shape[1], reached, factor) if wants_weight else None
+    parts = _parts(z, sizes, g.shape[2] * g.shape[3], norm)
+    statistics = _statistics_of(mean, variance, parts, sizes, norm)
+    for part, of_part in zip(parts, _states_of(states, parts, sizes, (g.shape[2], g.shape[3])), strict=True):
+        whole = len(parts) == 1
+        z_part = z[:, part].contiguous()
+        grad_part = grad_z if whole else torch.empty_like(z_part)
+        of_levels = next(statistics)
+        stage.backward(g[:, part].contiguous(), z_part, of_part, of_levels, grad_part, gradients, edges)
+        if not whole:
+            grad_z[:, part] = grad_part
+    if edges is not None:
+        edges.finish()
+    return grad_z, grad_weight, gradients.scale, gradients.shift, gradients.kernel
+
+
+def _statistics_of(
+    mean: Tensor, variance: Tensor, parts: Sequence[slice], sizes: Sequence[int], norm: str
+) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Mean and variance of each level, for each part of the batch in turn."""
+    if norm != INSTANCE:
+        for _ in parts:
+            yield list(zip(mean.split(list(sizes[:-1])), variance.split(list(sizes[:-1])), strict=True))
+        return
+    lengths = [size * (part.stop - part.start) for part in parts for size in sizes[:-1]]
+    pairs = list(zip(mean.split(lengths), variance.split(lengths), strict=True))
+    levels = len(sizes) - 1
+    for number in range(len(parts)):
+        yield pairs[number * levels : (number + 1) * levels]
 
 
 @run_stage.register_fake
@@ -189,7 +207,7 @@ def _(z, weight, scale, shift, kernel, fixed_mean, fixed_variance, pointer, sour
     maps = (z.shape[1], -(-z.shape[2] // stride), -(-z.shape[3] // stride))
     groups = z.shape[1] if norm == INSTANCE else 1
     statistics = z.new_empty(sum(sizes[:-1]) * groups)
-    between = z.new_empty(sum(sizes[1:-1]), *maps)
+    between = z.new_empty(sum(sizes[1:-1]) * maps[0] * maps[1] * maps[2])
     return z.new_empty(sizes[-1], *maps), between, statistics, torch.empty_like(statistics)
 
 
@@ -264,8 +282,3 @@ def _messages(backend: str, pointers: Any, sources: Any, sizes: Any, columns: in
 
 def _sent_pixels(z_shape: Any, stride: int) -> int:
     return int(z_shape[1]) * -(-int(z_shape[2]) // stride) * -(-int(z_shape[3]) // stride)
-
-
-def _rows(features: Tensor) -> Tensor:
-    """[nodes, B, H, W] → [nodes, B·H·W]."""
-    return features.reshape(features.shape[0], features.shape[1:].numel())

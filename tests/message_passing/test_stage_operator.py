@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnw_graph.message_passing import backends
+from dnw_graph.message_passing import backends, stage_pass
 from dnw_graph.models import body as body_module
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
+from dnw_graph.models.stage import WiredStage
 from dnw_graph.models.tiny_static import tiny_static
 from dnw_graph.models.whole_stage import runs_as_one
 
@@ -101,6 +102,22 @@ def test_random_wirings_in_float64(images, density, backend, seed):
     model = chain(backend, "random", density=density, seed=seed).double()
     with pytest.MonkeyPatch.context() as patch:
         assert_same(*both(model, torch.randn(images, 3, 32, 32).double(), patch), rtol=1e-9)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("make", [tiny, chain])
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_a_batch_in_parts_is_the_whole_batch(backend, make, training, monkeypatch):
+    """Parts of 2 images, the last of 1; a batch norm in training takes them all at once."""
+    usable(backend)
+    monkeypatch.setattr(stage_pass, "_PART_BYTES", 1)
+    monkeypatch.setattr(stage_pass, "_LANES", 2)
+    assert len(stage_pass.image_parts(5, 100, "instance")) == 3
+    torch.manual_seed(1)
+    model = make(backend).train(training)
+    assert_same(*both(model, torch.randn(5, 3, 32, 32), monkeypatch), rtol=2e-4)
+    monkeypatch.setattr(WiredStage, "gradient_plan", lambda self, batch: (3, 2.0))
+    assert_same(*both(model, torch.randn(5, 3, 32, 32), monkeypatch), rtol=2e-4)
 
 
 def test_a_stage_without_an_edge_sends_nothing_and_learns_all_the_same():

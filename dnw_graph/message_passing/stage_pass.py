@@ -1,0 +1,147 @@
+"""A stage forward and backward for some images of a batch: what the operator of a whole stage is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dnw_graph.message_passing.backend import Backend
+from dnw_graph.message_passing.edge_gradient import EdgeGradient
+from dnw_graph.message_passing.executed import record
+from dnw_graph.message_passing.stage_block import Block
+from dnw_graph.node_operation import NodeKernels
+
+BATCH, INSTANCE, FIXED = "batch", "instance", "fixed"
+
+# States of all levels that a part of a batch may have: they then stay in a cache that cores share.
+_PART_BYTES = 8 << 20
+# Images lie in the lanes of vectors.
+_LANES = 16
+
+
+def image_parts(batch: int, bytes_per_image: int, norm: str) -> list[slice]:
+    """How a batch is cut into parts that go through a stage one after the other.
+
+    Where images do not depend on each other, a part's states stay in cache from level to level. Statistics
+    of the batch need all images at once.
+    """
+    if norm == BATCH:
+        return [slice(0, batch)]
+    images = max(1, _PART_BYTES // max(1, bytes_per_image) // _LANES) * _LANES
+    return [slice(first, min(first + images, batch)) for first in range(0, batch, images)]
+
+
+@dataclass
+class Parameters:
+    """Of all sending levels: scale, shift [N], kernel [N, 1, 3, 3]."""
+
+    scale: Tensor
+    shift: Tensor
+    kernel: Tensor
+
+    def of(self, block: Block) -> tuple[Tensor, Tensor, Tensor]:
+        return self.scale[block.nodes], self.shift[block.nodes], self.kernel[block.nodes]
+
+
+@dataclass
+class StagePass:
+    """A stage as it is during one step; `norm` and `eps` as in `run_stage`."""
+
+    blocks: list[Block]
+    engine: Backend
+    nodes: NodeKernels
+    parameters: Parameters
+    stride: int
+    carry: int
+    norm: str
+    eps: float
+
+    def forward(
+        self, z: Tensor, states: Tensor, out: Tensor, fixed: tuple[Tensor, Tensor] | None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Fill the states of the levels between [N, b, H', W'] and the last level's, out [S_n, b, H', W'].
+
+        z [S_0, b, H, W]; fixed: mean and variance [N] of norm "fixed". Returns those of each level.
+        """
+        means, variances, heard = [], [], False
+        for block in self.blocks:
+            here = states[block.states] if block.level else z
+            groups = here.shape[0] * (here.shape[1] if self.norm == INSTANCE else 1)
+            mean, variance = (
+                self.nodes.statistics(here, groups)
+                if fixed is None
+                else (fixed[0][block.nodes], fixed[1][block.nodes])
+            )
+            means.append(mean)
+            variances.append(variance)
+            h = self._sent(block, here, mean, torch.rsqrt(variance + self.eps))
+            later, rows = block.reached(states, out), h.reshape(block.size, -1)
+            edges = block.source.numel()
+            record(self.engine.executed_macs(edges, block.targets, block.size, rows.shape[1]))
+            add = block.level > 0
+            if block.last and not heard:
+                # Nobody wrote to the last level yet.
+                heard = True
+                add = add and len(later) == 2
+                if add or not edges:
+                    out.zero_()
+            if edges:
+                self.engine.accumulate(later, rows, block.value, block.pointer, block.source, add=add)
+            elif not block.level:
+                states.zero_()
+        if self.carry:
+            out += (states if states.shape[0] else z)[-self.carry :]
+        return means, variances
+
+    def _sent(self, block: Block, z: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
+        stride = 1 if block.level else self.stride
+        return self.nodes.forward(z, mean, rstd, *self.parameters.of(block), stride)
+
+    def backward(
+        self,
+        g: Tensor,
+        z: Tensor,
+        states: Tensor,
+        statistics: Sequence[tuple[Tensor, Tensor]],
+        grad_z: Tensor,
+        gradients: Parameters,
+        edges: EdgeGradient | None,
+    ) -> None:
+        """Write ∂L/∂z to grad_z for g = ∂L/∂out, and add to the gradients of parameters and edges.
+
+        statistics  mean and variance of each level, as `forward` gave them
+        """
+        grad_states = torch.empty_like(states)
+        for block, (mean, variance) in zip(reversed(self.blocks), reversed(statistics), strict=True):
+            here = states[block.states] if block.level else z
+            into = grad_states[block.states] if block.level else grad_z
+            rstd = torch.rsqrt(variance + self.eps)
+            later = block.reached(grad_states, g)
+            if edges is not None:
+                h = self._sent(block, here, mean, rstd).reshape(block.size, -1)
+                edges.add(block, later, h)
+                # Its memory takes the gradient to it.
+                del h
+            if block.source.numel():
+                sent = self.engine.transposed_of_pieces(
+                    later, block.value, block.pointer, block.source, block.size
+                )
+                found = self.nodes.backward(
+                    sent.reshape(block.size, *g.shape[1:]),
+                    here,
+                    mean,
+                    rstd,
+                    *self.parameters.of(block),
+                    1 if block.level else self.stride,
+                    self.norm != FIXED,
+                    into,
+                )
+                for whole, part in zip(gradients.of(block), found[1:], strict=True):
+                    whole += part
+            else:
+                into.zero_()
+            if self.carry and block is self.blocks[-1]:
+                into[-self.carry :] += g
