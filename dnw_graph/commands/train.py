@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     cfg = options.read_config(args)
     from dnw_graph.training.loop import train
+    from dnw_graph.training.memory import keep_freed_memory
 
+    keep_freed_memory()
     summary = train(cfg, _run_dir(args, cfg), resume=args.resume, plugin=args.plugins)
     if summary.interrupted:
         return INTERRUPTED

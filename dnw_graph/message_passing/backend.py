@@ -12,6 +12,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from dnw_graph.errors import InputError
 from dnw_graph.message_passing import auto_on_cuda
+from dnw_graph.message_passing.stage_index import StageIndex
 
 
 class Backend(ABC):
@@ -70,6 +71,20 @@ class Backend(ABC):
     ) -> Tensor:
         """As `edge_gradient`, for the rows of several g [t_i, D]."""
         return self.edge_gradient(torch.cat(list(g)), h, pointer, source)
+
+    # By the index of a whole stage, of which the host knows no value: nothing waits for the device.
+
+    by_stage: bool = False
+
+    def accumulate_block(
+        self, z: Sequence[Tensor], h: Tensor, value: Tensor, index: StageIndex, block: int, *, add: bool
+    ) -> None:
+        """As `accumulate`, over the edges of one block; value [k]: of all edges of the stage."""
+        raise NotImplementedError(f"backend {self.name} works block by block")
+
+    def transposed_block(self, g: Sequence[Tensor], value: Tensor, index: StageIndex, block: int) -> Tensor:
+        """As `transposed_of_pieces`, over the edges of one block; value as above."""
+        raise NotImplementedError(f"backend {self.name} works block by block")
 
     def executed_macs(self, num_edges: int, num_targets: int, num_sources: int, columns: int) -> int:
         """Multiply-accumulates that one call of any of the products is asked to do; 0 without an edge."""

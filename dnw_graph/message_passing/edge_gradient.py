@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dnw_graph.message_passing.backend import Backend
-from dnw_graph.message_passing.stage_block import Block
+from dnw_graph.message_passing.stage_block import Block, BlockOfWhole, Place
 
 
 class EdgeGradient:
@@ -28,22 +28,22 @@ class EdgeGradient:
 
     def add(self, block: Block, g: Sequence[Tensor], h: Tensor) -> None:
         """The next images of a block: g [t_i, D], whose rows follow each other, and h [S, D]."""
-        begun = block.level in self._blocks
-        self._blocks[block.level] = block
-        gradient = self.gradient[block.candidates]
-        self._add_candidates(block, gradient, g, h, begun)
-        if self._is_whole or not block.source.numel() or not h.shape[1]:
+        level = block.place.level
+        begun = level in self._blocks
+        self._blocks[level] = block
+        self._add_candidates(block.place, g, h, begun)
+        if self._is_whole or not block.edges or not h.shape[1]:
             return
+        assert not isinstance(block, BlockOfWhole)
         found = self.engine.edge_gradient_of_pieces(g, h, block.pointer, block.source)
-        self._selected[block.level] = self._selected[block.level] + found if begun else found
+        self._selected[level] = self._selected[level] + found if begun else found
 
-    def _add_candidates(
-        self, block: Block, gradient: Tensor, g: Sequence[Tensor], h: Tensor, begun: bool
-    ) -> None:
-        images = h.shape[1] // block.pixels if block.pixels else 0
-        before = self._done.get(block.level, 0)
-        self._done[block.level] = before + images
-        share = min(max(self.images - before, 0), images) * block.pixels
+    def _add_candidates(self, place: Place, g: Sequence[Tensor], h: Tensor, begun: bool) -> None:
+        gradient = self.gradient[place.candidates]
+        images = h.shape[1] // place.pixels if place.pixels else 0
+        before = self._done.get(place.level, 0)
+        self._done[place.level] = before + images
+        share = min(max(self.images - before, 0), images) * place.pixels
         if not share:
             if not begun:
                 gradient.zero_()
@@ -61,4 +61,4 @@ class EdgeGradient:
             self.gradient *= self.factor
         for level, found in self._selected.items():
             block = self._blocks[level]
-            self.gradient[block.candidates][block.position] = found
+            self.gradient[block.place.candidates][block.position] = found

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import register_flop_formula
 from dnw_graph.message_passing.backend import find_backend, usable_backend
 from dnw_graph.message_passing.edge_gradient import EdgeGradient
 from dnw_graph.message_passing.executed import record
-from dnw_graph.message_passing.stage_block import blocks_of
+from dnw_graph.message_passing.stage_block import blocks_of, places_of
 
 
 @torch.library.custom_op("dnw_graph::message_passing", mutates_args=())
@@ -102,9 +102,8 @@ def edge_gradient(
     batch = h.shape[1]
     reached = 0 if reach == "selected" else batch if images < 0 else images
     edges = EdgeGradient(gradient, engine, batch, reached, factor)
-    (block,) = blocks_of(
-        gradient, [pointer], [source], [position], (h.shape[0], g.shape[0]), h.shape[2] * h.shape[3]
-    )
+    places = places_of((h.shape[0], g.shape[0]), (g.shape[0],), h.shape[2] * h.shape[3])
+    (block,) = blocks_of(gradient, [pointer], [source], [position], places)
     edges.add(block, [_rows(g)], _rows(h))
     edges.finish()
     return gradient

@@ -28,7 +28,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 from dnw_graph.message_passing.backend import find_backend, usable_backend
 from dnw_graph.message_passing.edge_gradient import EdgeGradient
-from dnw_graph.message_passing.stage_block import blocks_of
+from dnw_graph.message_passing.stage_block import blocks_of, places_of
 from dnw_graph.message_passing.stage_pass import (
     BATCH,
     FIXED,
@@ -55,6 +55,7 @@ def run_stage(
     source: Sequence[Tensor],
     position: Sequence[Tensor],
     sizes: Sequence[int],
+    targets: Sequence[int],
     stride: int,
     carry: int,
     norm: str,
@@ -70,8 +71,10 @@ def run_stage(
     weight    [candidates], same dtype: what messages are multiplied by, one block per sending level
     scale, shift [Σ S_i], kernel [Σ S_i, 1, 3, 3] over the sending levels: the node operations' parameters
     fixed_mean, fixed_variance  [Σ S_i] with norm "fixed", else None
-    pointer, source, position   per sending level, see `EdgeIndex`
+    pointer, source, position   per sending level, see `EdgeIndex`; or one of each for the whole stage, see
+              `StageIndex`, with a backend that works by stage and the whole gradient to candidates
     sizes     S_0 … S_n, nodes of each level
+    targets   per sending level, nodes that its edges may reach: all later ones, or all but the last level's
     stride    of the input level's convolution; the others have 1
     norm      "batch": statistics of this batch; "instance": of each map; "fixed": the ones given
     reach, images, factor  which candidates get gradient, see above; images B and factor 1: all of it
@@ -82,7 +85,16 @@ def run_stage(
     batch, height, width = z.shape[1], -(-z.shape[2] // stride), -(-z.shape[3] // stride)
     index = pointer, source, position
     stage = _stage_pass(
-        z, weight, Parameters(scale, shift, kernel), index, sizes, stride, carry, norm, eps, backend
+        z,
+        weight,
+        Parameters(scale, shift, kernel),
+        index,
+        (sizes, targets),
+        stride,
+        carry,
+        norm,
+        eps,
+        backend,
     )
     out = z.new_empty(sizes[-1], batch, height, width)
     states = z.new_empty(sum(sizes[1:-1]) * batch * height * width)
@@ -108,7 +120,7 @@ def _stage_pass(
     weight: Tensor,
     parameters: Parameters,
     index: tuple[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]],
-    sizes: Sequence[int],
+    levels: tuple[Sequence[int], Sequence[int]],
     stride: int,
     carry: int,
     norm: str,
@@ -118,7 +130,14 @@ def _stage_pass(
     pixels = -(-z.shape[2] // stride) * -(-z.shape[3] // stride)
     engine, nodes = usable_backend(backend, z.device, z.dtype), node_kernels(z.device, z.dtype)
     return StagePass(
-        blocks_of(weight, *index, sizes, pixels), engine, nodes, parameters, stride, carry, norm, eps
+        blocks_of(weight, *index, places_of(*levels, pixels)),
+        engine,
+        nodes,
+        parameters,
+        stride,
+        carry,
+        norm,
+        eps,
     )
 
 
@@ -153,6 +172,7 @@ def run_stage_backward(
     source: Sequence[Tensor],
     position: Sequence[Tensor],
     sizes: Sequence[int],
+    targets: Sequence[int],
     stride: int,
     carry: int,
     norm: str,
@@ -165,7 +185,7 @@ def run_stage_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of `run_stage` for g = ∂L/∂z_n: to z, weight, scale, shift, kernel."""
     parameters, index = Parameters(scale, shift, kernel), (pointer, source, position)
-    stage = _stage_pass(z, weight, parameters, index, sizes, stride, carry, norm, eps, backend)
+    stage = _stage_pass(z, weight, parameters, index, (sizes, targets), stride, carry, norm, eps, backend)
     grad_z = torch.empty_like(z)
     gradients = Parameters(torch.zeros_like(scale), torch.zeros_like(shift), torch.zeros_like(kernel))
     grad_weight = torch.empty_like(weight) if wants_weight else weight.new_empty(0)
@@ -202,11 +222,12 @@ def _statistics_of(
 
 
 @run_stage.register_fake
-def _(z, weight, scale, shift, kernel, fixed_mean, fixed_variance, pointer, source, position, sizes, stride,  # type: ignore[no-untyped-def]
-      carry, norm, eps, reach, images, factor, backend):  # fmt: skip
+def _(z, weight, scale, shift, kernel, fixed_mean, fixed_variance, pointer, source, position, sizes, targets,  # type: ignore[no-untyped-def]
+      stride, carry, norm, eps, reach, images, factor, backend):  # fmt: skip
     maps = (z.shape[1], -(-z.shape[2] // stride), -(-z.shape[3] // stride))
     groups = z.shape[1] if norm == INSTANCE else 1
-    statistics = z.new_empty(sum(sizes[:-1]) * groups)
+    # Of half floats, statistics are kept in float32.
+    statistics = z.new_empty(sum(sizes[:-1]) * groups, dtype=torch.promote_types(z.dtype, torch.float32))
     between = z.new_empty(sum(sizes[1:-1]) * maps[0] * maps[1] * maps[2])
     return z.new_empty(sizes[-1], *maps), between, statistics, torch.empty_like(statistics)
 
@@ -248,7 +269,7 @@ run_stage.register_autograd(_backward, setup_context=_setup_context)
 @register_flop_formula(torch.ops.dnw_graph.stage)
 def _forward_flops(  # type: ignore[no-untyped-def]
     z_shape, weight_shape, scale_shape, shift_shape, kernel_shape, mean_shape, variance_shape, pointer_shapes,
-    source_shapes, position_shapes, sizes, stride, *args, **kwargs
+    source_shapes, position_shapes, sizes, targets, stride, *args, **kwargs
 ) -> int:  # fmt: skip
     columns = _sent_pixels(z_shape, stride)
     messages = _messages(args[-1], pointer_shapes, source_shapes, sizes, columns)
@@ -258,8 +279,8 @@ def _forward_flops(  # type: ignore[no-untyped-def]
 @register_flop_formula(torch.ops.dnw_graph.stage_backward)
 def _backward_flops(  # type: ignore[no-untyped-def]
     g_shape, z_shape, states_shape, mean_shape, variance_shape, weight_shape, scale_shape, shift_shape,
-    kernel_shape, pointer_shapes, source_shapes, position_shapes, sizes, stride, carry, norm, eps, reach,
-    images, factor, backend, wants_weight, **kwargs
+    kernel_shape, pointer_shapes, source_shapes, position_shapes, sizes, targets, stride, carry, norm, eps,
+    reach, images, factor, backend, wants_weight, **kwargs
 ) -> int:  # fmt: skip
     columns = _sent_pixels(z_shape, stride)
     messages = _messages(backend, pointer_shapes, source_shapes, sizes, columns)

@@ -11,7 +11,7 @@ from torch import Tensor
 from dnw_graph.message_passing.backend import Backend
 from dnw_graph.message_passing.edge_gradient import EdgeGradient
 from dnw_graph.message_passing.executed import record
-from dnw_graph.message_passing.stage_block import Block
+from dnw_graph.message_passing.stage_block import Block, BlockOfWhole, Place
 from dnw_graph.node_operation import NodeKernels
 
 BATCH, INSTANCE, FIXED = "batch", "instance", "fixed"
@@ -42,8 +42,8 @@ class Parameters:
     shift: Tensor
     kernel: Tensor
 
-    def of(self, block: Block) -> tuple[Tensor, Tensor, Tensor]:
-        return self.scale[block.nodes], self.shift[block.nodes], self.kernel[block.nodes]
+    def of(self, place: Place) -> tuple[Tensor, Tensor, Tensor]:
+        return self.scale[place.nodes], self.shift[place.nodes], self.kernel[place.nodes]
 
 
 @dataclass
@@ -68,37 +68,43 @@ class StagePass:
         """
         means, variances, heard = [], [], False
         for block in self.blocks:
-            here = states[block.states] if block.level else z
+            place = block.place
+            here = states[place.states] if place.level else z
             groups = here.shape[0] * (here.shape[1] if self.norm == INSTANCE else 1)
             mean, variance = (
                 self.nodes.statistics(here, groups)
                 if fixed is None
-                else (fixed[0][block.nodes], fixed[1][block.nodes])
+                else (fixed[0][place.nodes], fixed[1][place.nodes])
             )
             means.append(mean)
             variances.append(variance)
-            h = self._sent(block, here, mean, torch.rsqrt(variance + self.eps))
-            later, rows = block.reached(states, out), h.reshape(block.size, -1)
-            edges = block.source.numel()
-            record(self.engine.executed_macs(edges, block.targets, block.size, rows.shape[1]))
-            add = block.level > 0
-            if block.last and not heard:
+            h = self._sent(place, here, mean, torch.rsqrt(variance + self.eps))
+            later, rows = place.reached(states, out), h.reshape(place.size, -1)
+            self._record(block, rows.shape[1])
+            add = place.level > 0
+            if place.last and not heard:
                 # Nobody wrote to the last level yet.
                 heard = True
                 add = add and len(later) == 2
-                if add or not edges:
+                if add or not block.edges:
                     out.zero_()
-            if edges:
-                self.engine.accumulate(later, rows, block.value, block.pointer, block.source, add=add)
-            elif not block.level:
+            if block.edges:
+                block.send(self.engine, later, rows, add=add)
+            elif not place.level:
                 states.zero_()
         if self.carry:
             out += (states if states.shape[0] else z)[-self.carry :]
         return means, variances
 
-    def _sent(self, block: Block, z: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
-        stride = 1 if block.level else self.stride
-        return self.nodes.forward(z, mean, rstd, *self.parameters.of(block), stride)
+    def _sent(self, place: Place, z: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
+        stride = 1 if place.level else self.stride
+        return self.nodes.forward(z, mean, rstd, *self.parameters.of(place), stride)
+
+    def _record(self, block: Block, columns: int) -> None:
+        """Executed multiply-accumulates; of a whole stage's index, those of all blocks with the first one."""
+        if not isinstance(block, BlockOfWhole) or not block.place.level:
+            place = block.place
+            record(self.engine.executed_macs(block.edges, place.targets, place.size, columns))
 
     def backward(
         self,
@@ -116,30 +122,28 @@ class StagePass:
         """
         grad_states = torch.empty_like(states)
         for block, (mean, variance) in zip(reversed(self.blocks), reversed(statistics), strict=True):
-            here = states[block.states] if block.level else z
-            into = grad_states[block.states] if block.level else grad_z
+            place = block.place
+            here = states[place.states] if place.level else z
+            into = grad_states[place.states] if place.level else grad_z
             rstd = torch.rsqrt(variance + self.eps)
-            later = block.reached(grad_states, g)
+            later = place.reached(grad_states, g)
             if edges is not None:
-                h = self._sent(block, here, mean, rstd).reshape(block.size, -1)
+                h = self._sent(place, here, mean, rstd).reshape(place.size, -1)
                 edges.add(block, later, h)
                 # Its memory takes the gradient to it.
                 del h
-            if block.source.numel():
-                sent = self.engine.transposed_of_pieces(
-                    later, block.value, block.pointer, block.source, block.size
-                )
+            if block.edges:
                 found = self.nodes.backward(
-                    sent.reshape(block.size, *g.shape[1:]),
+                    block.send_back(self.engine, later).reshape(place.size, *g.shape[1:]),
                     here,
                     mean,
                     rstd,
-                    *self.parameters.of(block),
-                    1 if block.level else self.stride,
+                    *self.parameters.of(place),
+                    1 if place.level else self.stride,
                     self.norm != FIXED,
                     into,
                 )
-                for whole, part in zip(gradients.of(block), found[1:], strict=True):
+                for whole, part in zip(gradients.of(place), found[1:], strict=True):
                     whole += part
             else:
                 into.zero_()

@@ -21,6 +21,7 @@ class Triton(Backend):
     """
 
     name = "triton"
+    by_stage = True
 
     def __init__(self) -> None:
         # Looked up once: `auto` asks on every step.

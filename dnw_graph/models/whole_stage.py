@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dnw_graph.message_passing.backend import find_backend
 from dnw_graph.message_passing.stage_operator import BATCH, FIXED, INSTANCE, run_stage
 from dnw_graph.models.node_operation import BatchNorm, InstanceNorm, NodeOperation
 from dnw_graph.models.stage import WiredStage
@@ -19,7 +20,7 @@ def runs_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tenso
     if len(kinds) != 1 or any(operation.stride != 1 for operation in operations[1:]):
         return False
     listens = any(module._forward_hooks or module._forward_pre_hooks for module in (*operations, *norms))
-    if listens or not z.numel() or z.dtype != wired.weight.dtype or torch.is_autocast_enabled(z.device.type):
+    if listens or not z.numel() or not _dtypes_fit(wired, z):
         return False
     norm = norms[0]
     if type(norm) is BatchNorm:
@@ -27,6 +28,13 @@ def runs_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tenso
         # Of one value there is no variance: torch's module says so.
         return follows and (not norm.training or z[0].numel() > 1)
     return type(norm) is InstanceNorm
+
+
+def _dtypes_fit(wired: WiredStage, z: Tensor) -> bool:
+    """One dtype; on a GPU also autocast's half floats beside float32 parameters: Triton's kernels can."""
+    if not torch.is_autocast_enabled(z.device.type):
+        return z.dtype == wired.weight.dtype
+    return z.is_cuda and z.dtype == torch.get_autocast_dtype("cuda") and wired.weight.dtype == torch.float32
 
 
 def run_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor, carry: int) -> Tensor:
@@ -40,7 +48,7 @@ def run_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor
         if not trains and norm.running_mean is not None and norm.running_var is not None
     ]
     means, variances = zip(*fixed, strict=True) if fixed else ((), ())
-    indices = wired.indices()
+    backend = wired.resolved_backend(z.dtype)
     images, factor = wired.gradient_plan(z.shape[1])
     out, _, mean, variance = run_stage(
         z,
@@ -50,10 +58,9 @@ def run_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor
         torch.cat([operation.kernel for operation in operations]),
         torch.cat(means) if fixed else None,
         torch.cat(variances) if fixed else None,
-        [index.pointer for index in indices],
-        [index.source for index in indices],
-        [index.position for index in indices],
+        *_index(wired, backend, is_whole=(images, factor) == (z.shape[1], 1.0)),
         [level.size for level in wired.stage.levels],
+        [block.num_targets for block in wired.stage.blocks],
         operations[0].stride,
         carry,
         INSTANCE if not batch_norms else BATCH if trains else FIXED,
@@ -61,13 +68,31 @@ def run_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor
         wired.rule.reach,
         images,
         factor,
-        wired.resolved_backend(z.dtype),
+        backend,
     )
     if trains and batch_norms:
         sizes = [norm.num_features for norm in batch_norms]
         pixels = [z[0].numel(), *[out[0].numel()] * (len(sizes) - 1)]
         follow(batch_norms, mean.split(sizes), variance.split(sizes), pixels)
     return out
+
+
+def _index(
+    wired: WiredStage, backend: str, *, is_whole: bool
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Pointer, source and position of each block, or of the whole stage where the backend can do with that.
+
+    is_whole: unselected edges get their whole gradient
+    """
+    if find_backend(backend).by_stage and wired.rule.reach == "candidates" and is_whole:
+        whole = wired.stage_index()
+        return [whole.pointer], [whole.column], [whole.position]
+    blocks = wired.indices()
+    return (
+        [block.pointer for block in blocks],
+        [block.source for block in blocks],
+        [block.position for block in blocks],
+    )
 
 
 @torch.no_grad()

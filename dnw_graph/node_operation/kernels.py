@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dnw_graph.native import library
+from dnw_graph.triton import availability
 
 
 class NodeGradients(NamedTuple):
@@ -23,7 +24,8 @@ class NodeKernels(Protocol):
     """h = conv3×3(ReLU(scale · (z − mean) · rstd + shift)), each node by itself; padding 1, no bias.
 
     z [C, B, H, W] contiguous; mean, rstd [G] with G = C (batch norm: one per node) or C·B (instance norm: one
-    per map); scale, shift [C]; kernel [C, 1, 3, 3]; stride 1 or 2. All of one floating dtype, none empty.
+    per map); scale, shift [C]; kernel [C, 1, 3, 3]; stride 1 or 2. All of one floating dtype, none empty;
+    where z is of half floats, the others may be float32, and statistics are.
     """
 
     def statistics(self, z: Tensor, groups: int) -> tuple[Tensor, Tensor]:
@@ -63,6 +65,10 @@ def node_kernels(device: torch.device, dtype: torch.dtype) -> NodeKernels:
         from dnw_graph.node_operation.native import NativeNodeKernels
 
         return NativeNodeKernels()
+    if device.type == "cuda" and availability.reason() is None and not availability.refusal(device, dtype):
+        from dnw_graph.triton.node_operation import TritonNodeKernels
+
+        return TritonNodeKernels()
     from dnw_graph.node_operation.plain import PlainNodeKernels
 
     return PlainNodeKernels()

@@ -13,14 +13,14 @@ class PlainNodeKernels:
     """See `NodeKernels`."""
 
     def statistics(self, z: Tensor, groups: int) -> tuple[Tensor, Tensor]:
-        variance, mean = torch.var_mean(z.reshape(groups, -1), dim=1, correction=0)
+        variance, mean = torch.var_mean(_wide(z).reshape(groups, -1), dim=1, correction=0)
         return mean, variance
 
     def forward(
         self, z: Tensor, mean: Tensor, rstd: Tensor, scale: Tensor, shift: Tensor, kernel: Tensor, stride: int
     ) -> Tensor:
-        normed = (z - _spread(mean, z)) * _spread(rstd, z)
-        return depthwise(F.relu(normed * _spread(scale, z) + _spread(shift, z)), kernel, stride)
+        normed = (_wide(z) - _spread(mean, z)) * _spread(rstd, z)
+        return depthwise(F.relu(normed * _spread(scale, z) + _spread(shift, z)), kernel, stride).to(z.dtype)
 
     def backward(
         self,
@@ -35,9 +35,9 @@ class PlainNodeKernels:
         through_statistics: bool,
         grad_z: Tensor | None = None,
     ) -> NodeGradients:
-        normed = (z - _spread(mean, z)) * _spread(rstd, z)
+        normed = (_wide(z) - _spread(mean, z)) * _spread(rstd, z)
         affine = normed * _spread(scale, z) + _spread(shift, z)
-        grad_active, grad_kernel = depthwise_backward(g, F.relu(affine), kernel, stride)
+        grad_active, grad_kernel = depthwise_backward(_wide(g), F.relu(affine), _wide(kernel), stride)
         grad_affine = grad_active * (affine > 0)
         grad_shift, grad_scale = grad_affine.sum((1, 2, 3)), (grad_affine * normed).sum((1, 2, 3))
         inner = grad_affine * _spread(scale, z)
@@ -46,9 +46,14 @@ class PlainNodeKernels:
             rows, along = inner.reshape(mean.numel(), -1), normed.reshape(mean.numel(), -1)
             product = (rows * along).mean(1, keepdim=True)
             inner = (rows - rows.mean(1, keepdim=True) - along * product).reshape(z.shape)
-        gradient = inner * _spread(rstd, z)
+        gradient = (inner * _spread(rstd, z)).to(z.dtype)
         gradient = gradient if grad_z is None else grad_z.copy_(gradient)
         return NodeGradients(gradient, grad_scale, grad_shift, grad_kernel)
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """Half floats as float32."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def _spread(values: Tensor, z: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from dnw_graph.models import body as body_module
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.stage import WiredStage
 from dnw_graph.models.tiny_static import tiny_static
-from dnw_graph.models.whole_stage import runs_as_one
+from dnw_graph.models.whole_stage import run_as_one, runs_as_one
 
 BACKENDS = ["dense", "csr", "dgl", "native"]
 
@@ -226,3 +226,23 @@ def test_a_part_of_the_batch_for_unselected_edges_and_all_of_it_for_the_others(
     expected = torch.zeros_like(whole)
     expected[stage.selected] = whole[stage.selected]
     torch.testing.assert_close(gradient(6), expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("make", [tiny, chain])
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_half_floats_beside_float32_parameters(make, training, monkeypatch):
+    """What autocast gives on a GPU; statistics and parameters' gradients stay float32."""
+    torch.manual_seed(2)
+    model = make("dense").train(training)
+    stage = model.body.stages[0]
+    operations = [model.body.node_operation(level.index) for level in stage.stage.levels[:-1]]
+    carry = model.layout.carry
+    z = torch.randn(3, 6, 8, 8)
+    exact = run_as_one(stage, operations, z, carry)
+    half = run_as_one(stage, operations, z.bfloat16(), carry)
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), exact, rtol=0.1, atol=0.1 * float(exact.detach().abs().max()))
+    half.float().square().sum().backward()
+    learned = [stage.weight, *(p for operation in operations for p in operation.parameters())]
+    assert {p.grad.dtype for p in learned} == {torch.float32}
+    assert all(p.grad.isfinite().all() for p in learned)
