@@ -53,6 +53,8 @@ class Native(Backend):
         self, g: Sequence[Tensor], value: Tensor, pointer: Tensor, source: Tensor, num_sources: int
     ) -> Tensor:
         _check(pointer, source, num_sources)
+        _rows(g, pointer)
+        _check_values(value, source)
         order, reverse, target = prepared(
             pointer, source, f"by source {num_sources}", lambda: by_source(pointer, source, num_sources)
         )
@@ -68,13 +70,13 @@ class Native(Backend):
     ) -> Tensor:
         _check(pointer, source, h.shape[0])
         gradient, h = h.new_empty(source.numel()), h.contiguous()
-        parts = [part.contiguous() for part in g]
+        parts, columns = [part.contiguous() for part in g], h.shape[1]
         arguments = _EdgeArguments(
-            _pieces(parts),
-            h.data_ptr(),
+            _pieces(parts, columns),
+            _pieces([h], columns).first,
             h.shape[0],
             _rows(parts, pointer),
-            h.shape[1],
+            columns,
             pointer.data_ptr(),
             source.data_ptr(),
             gradient.data_ptr(),
@@ -120,13 +122,15 @@ def _product(
     *,
     add: bool,
 ) -> None:
+    _check_values(value, source)
     sources, value = [part.contiguous() for part in sources], value.contiguous()
+    columns = targets[0].shape[1]
     arguments = _ProductArguments(
-        _pieces(sources),
-        _pieces(targets),
+        _pieces(sources, columns),
+        _pieces(targets, columns),
         sum(part.shape[0] for part in sources),
         _rows(targets, pointer),
-        targets[0].shape[1],
+        columns,
         pointer.data_ptr(),
         source.data_ptr(),
         value.data_ptr(),
@@ -135,12 +139,23 @@ def _product(
     _done(library.load().dnw_product(ctypes.byref(arguments), *_threads()))
 
 
-def _pieces(parts: Sequence[Tensor]) -> _Pieces:
-    """Matrices [rows, D] whose rows follow each other; two at most."""
+def _pieces(parts: Sequence[Tensor], columns: int) -> _Pieces:
+    """Matrices [rows, columns] whose rows follow each other; two at most."""
+    if not 1 <= len(parts) <= 2:
+        raise ValueError(f"one or two matrices wanted, not {len(parts)}")
+    for part in parts:
+        fits = part.dim() == 2 and part.shape[1] == columns and part.is_contiguous()
+        if not fits or part.dtype != torch.float32 or part.device.type != "cpu":
+            raise ValueError(
+                f"contiguous float32 [rows, {columns}] on the CPU wanted, not {part.dtype} {[*part.shape]}"
+            )
     first, rest = parts[0], parts[-1]
-    assert len(parts) <= 2
-    assert all(part.is_contiguous() and part.shape[1] == first.shape[1] for part in parts)
     return _Pieces(first.data_ptr(), rest.data_ptr(), first.shape[0])
+
+
+def _check_values(value: Tensor, source: Tensor) -> None:
+    if value.shape != source.shape or value.dtype != torch.float32:
+        raise ValueError(f"{source.numel()} float32 values wanted, one per edge, not {value.numel()}")
 
 
 def _rows(parts: Sequence[Tensor], pointer: Tensor) -> int:

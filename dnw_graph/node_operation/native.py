@@ -37,6 +37,7 @@ class NativeNodeKernels:
 
     def statistics(self, z: Tensor, groups: int) -> tuple[Tensor, Tensor]:
         _check_layout(z=z)
+        _check_groups("groups", groups, z)
         mean, variance = z.new_empty(groups), z.new_empty(groups)
         maps = _maps(z, mean, variance, mean, mean, mean, 1)
         function = library.load().dnw_statistics
@@ -46,8 +47,8 @@ class NativeNodeKernels:
     def forward(
         self, z: Tensor, mean: Tensor, rstd: Tensor, scale: Tensor, shift: Tensor, kernel: Tensor, stride: int
     ) -> Tensor:
-        h = z.new_empty(_sent_shape(z, stride))
         maps = _checked_maps(z, mean, rstd, scale, shift, kernel, stride)
+        h = z.new_empty(_sent_shape(z, stride))
         _done(library.load().dnw_node_forward(ctypes.byref(maps), h.data_ptr(), *_threads()))
         return h
 
@@ -92,13 +93,12 @@ def _checked_maps(
 ) -> _Maps:
     """What the kernels are told; ValueError where that would make them read elsewhere."""
     _check_layout(z=z, mean=mean, rstd=rstd, scale=scale, shift=shift, kernel=kernel)
-    nodes, images = z.shape[:2]
     if stride not in (1, 2):
         raise ValueError(f"stride must be 1 or 2, not {stride}")
-    if mean.numel() not in (nodes, nodes * images) or rstd.numel() != mean.numel():
-        raise ValueError(
-            f"{mean.numel()} means and {rstd.numel()} rstd do not fit {nodes} nodes × {images} images"
-        )
+    _check_groups("means", mean.numel(), z)
+    nodes = z.shape[0]
+    if rstd.numel() != mean.numel():
+        raise ValueError(f"{rstd.numel()} rstd do not fit {mean.numel()} means")
     if (scale.numel(), shift.numel(), kernel.numel()) != (nodes, nodes, 9 * nodes):
         raise ValueError(f"scale, shift [{nodes}] and kernel [{nodes}, 1, 3, 3] wanted, one per node of z")
     return _maps(z, mean, rstd, scale, shift, kernel, stride)
@@ -120,6 +120,16 @@ def _check_layout(**tensors: Tensor) -> None:
             raise ValueError(
                 f"{name}: contiguous float32 on the CPU wanted, not {tensor.dtype} on {tensor.device}"
             )
+
+
+def _check_groups(name: str, groups: int, z: Tensor) -> None:
+    if z.dim() != 4:
+        raise ValueError(f"z [C, B, H, W] wanted, not {tuple(z.shape)}")
+    nodes, images = z.shape[:2]
+    if groups not in (nodes, nodes * images):
+        raise ValueError(
+            f"{groups} {name} do not fit {nodes} nodes × {images} images: one per node or per map"
+        )
 
 
 def _threads() -> tuple[int, bytes]:
