@@ -36,6 +36,8 @@ from training_loading import LOADERS, loading
 from training_memory import measure
 from training_parts import step_parts
 
+from dnw_graph.training.memory import keep_freed_memory
+
 CURVE = 20
 _EQUAL = 1e-4
 
@@ -175,6 +177,8 @@ def main() -> None:
     options.curve = CURVE
     if options.quick:
         options.rounds, options.seconds, options.curve = 2, 0.0, 3
+    # As the train command does; it serves every contender.
+    keep_freed_memory()
     before = os.getloadavg()
     options.rates = {}
     for threads in options.threads:

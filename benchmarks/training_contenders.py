@@ -109,9 +109,9 @@ class Stopwatch:
         self._selecting += time.perf_counter() - self._at["selection"]
 
 
-def configuration(network: str, batch: int, backend: str) -> Config:
+def configuration(network: str, batch: int, backend: str, more: Sequence[str] = ()) -> Config:
     """The configuration of a network, by its name in `NETWORKS`."""
-    overrides = [f"model.backend={backend}", f"training.batch_size={batch}", "training.device=cpu"]
+    overrides = [f"model.backend={backend}", f"training.batch_size={batch}", "training.device=cpu", *more]
     return dg.load_config(CONFIGS / f"{NETWORKS[network]}.yaml", overrides)
 
 

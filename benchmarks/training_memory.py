@@ -15,6 +15,7 @@ import torch
 from training_contenders import contender, images_of
 
 from dnw_graph.dependencies import load_dgl
+from dnw_graph.training.memory import keep_freed_memory
 
 STEPS = 3
 
@@ -36,6 +37,9 @@ def _train(network: str, name: str, batch: int, steps: int) -> dict[str, int]:
     gc.collect()
     _forget_the_peak()
     imports = _status("VmRSS")
+    if name != "original":
+        # As the train command does.
+        keep_freed_memory()
     trained = contender(name, network, batch, batches)
     for _ in range(steps):
         trained.step()

@@ -30,8 +30,8 @@ def compile(model: nn.Module, backend: str = "auto") -> CompiledNetwork:
     into constant maps, made for the input size seen; batch norms are one scale and shift.
     The model may change afterwards; the compiled network keeps what it was made from.
 
-    backend  message passing by `dgl`, `csr` or `dense`; `native`: the whole network in one call of C;
-             auto: native, csr or dense, by density
+    backend  message passing by `dgl`, `csr`, `dense` or `triton`; `native`: the whole network in one call of
+             C; auto: native, csr or dense, by density
     Raises InputError if the model is not wired or the backend cannot be used.
     """
     if not isinstance(model, WiredNetwork):
