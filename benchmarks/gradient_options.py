@@ -13,7 +13,7 @@ import statistics
 
 import torch
 from timing import samples, write_results
-from training_contenders import BATCH, NETWORKS, Contender, configuration, images_of
+from training_contenders import BATCH, Contender, configuration, images_of
 
 from dnw_graph.training.distributed import World
 from dnw_graph.training.learner import Learner

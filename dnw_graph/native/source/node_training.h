@@ -16,18 +16,22 @@ static void moments(const float *z, int64_t length, float *mean, float *variance
             for (int j = 0; j < 4; j++) sum[j] += load(part + i + j * LANES);
         double total = sum_of_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
         for (; i < n; i++) total += part[i];
-        const double here = total / (double)n;
-        const vec centre = splat((float)here);
-        for (int j = 0; j < 4; j++) sum[j] = splat(0.0f);
+        /* Around the rounded mean, which the sum of what is left then corrects. */
+        const vec centre = splat((float)(total / (double)n));
+        vec left[4] = {{0}}, square[4] = {{0}};
         for (i = 0; i + 4 * LANES <= n; i += 4 * LANES)
             for (int j = 0; j < 4; j++) {
                 const vec d = load(part + i + j * LANES) - centre;
-                sum[j] += d * d;
+                left[j] += d, square[j] += d * d;
             }
-        double spread = sum_of_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
-        for (; i < n; i++) spread += ((double)part[i] - (float)here) * ((double)part[i] - (float)here);
-        /* `spread` is around the rounded mean. */
-        spread -= (double)n * (here - (float)here) * (here - (float)here);
+        double rest = sum_of_lanes((left[0] + left[1]) + (left[2] + left[3]));
+        double spread = sum_of_lanes((square[0] + square[1]) + (square[2] + square[3]));
+        for (; i < n; i++) {
+            const double d = (double)part[i] - centre[0];
+            rest += d, spread += d * d;
+        }
+        spread -= rest * rest / (double)n;
+        const double here = centre[0] + rest / (double)n;
         const double step = here - average, both = count + (double)n;
         average += step * (double)n / both;
         squares += spread + step * step * count * (double)n / both;
