@@ -10,6 +10,7 @@ static void moments(const float *z, int64_t length, float *mean, float *variance
     for (int64_t from = 0; from < length; from += PART) {
         const int64_t n = length - from < PART ? length - from : PART;
         const float *part = z + from;
+        const double each = 1.0 / (double)n;
         vec sum[4] = {{0}};
         int64_t i = 0;
         for (; i + 4 * LANES <= n; i += 4 * LANES)
@@ -17,7 +18,7 @@ static void moments(const float *z, int64_t length, float *mean, float *variance
         double total = sum_of_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
         for (; i < n; i++) total += part[i];
         /* Around the rounded mean, which the sum of what is left then corrects. */
-        const vec centre = splat((float)(total / (double)n));
+        const vec centre = splat((float)(total * each));
         vec left[4] = {{0}}, square[4] = {{0}};
         for (i = 0; i + 4 * LANES <= n; i += 4 * LANES)
             for (int j = 0; j < 4; j++) {
@@ -30,15 +31,15 @@ static void moments(const float *z, int64_t length, float *mean, float *variance
             const double d = (double)part[i] - centre[0];
             rest += d, spread += d * d;
         }
-        spread -= rest * rest / (double)n;
-        const double here = centre[0] + rest / (double)n;
-        const double step = here - average, both = count + (double)n;
-        average += step * (double)n / both;
-        squares += spread + step * step * count * (double)n / both;
-        count = both;
+        spread -= rest * rest * each;
+        count += (double)n;
+        const double step = centre[0] + rest * each - average, share = from ? (double)n / count : 1.0;
+        average += step * share;
+        squares += spread + step * step * (count - (double)n) * share;
     }
+    const double spread = squares / count;
     *mean = (float)average;
-    *variance = (float)(squares / count > 0 || squares != squares ? squares / count : 0.0);
+    *variance = (float)(spread < 0 ? 0.0 : spread);
 }
 
 static void statistics(const node_maps *a, float *mean, float *variance, int64_t first, int64_t end) {
