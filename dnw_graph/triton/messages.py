@@ -33,7 +33,7 @@ def _row(
     return first + r * columns
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["source_split", "target_split", "first_column", "rows"])
 def weighted_rows_kernel(
     sources: tl.tensor,
     more_sources: tl.tensor,
@@ -80,7 +80,7 @@ def weighted_rows_kernel(
     tl.store(out, z.to(targets.dtype.element_ty), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["split", "edges"])
 def products_of_rows_kernel(
     g: tl.tensor,
     more_g: tl.tensor,
