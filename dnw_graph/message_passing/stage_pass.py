@@ -17,7 +17,7 @@ from dnw_graph.node_operation import NodeKernels
 BATCH, INSTANCE, FIXED = "batch", "instance", "fixed"
 
 # States of all levels that a part of a batch may have: they then stay in a cache that cores share.
-_PART_BYTES = 8 << 20
+_PART_BYTES = 12 << 20
 # Images lie in the lanes of vectors.
 _LANES = 16
 
@@ -30,7 +30,9 @@ def image_parts(batch: int, bytes_per_image: int, norm: str) -> list[slice]:
     """
     if norm == BATCH:
         return [slice(0, batch)]
-    images = max(1, _PART_BYTES // max(1, bytes_per_image) // _LANES) * _LANES
+    vectors = max(1, _PART_BYTES // max(1, bytes_per_image) // _LANES)
+    # An odd number: rows a power of two apart would share the same few sets of a cache.
+    images = (vectors - 1 + vectors % 2) * _LANES
     return [slice(first, min(first + images, batch)) for first in range(0, batch, images)]
 
 
