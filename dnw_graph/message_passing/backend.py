@@ -74,7 +74,9 @@ class Backend(ABC):
 
     # By the index of a whole stage, of which the host knows no value: nothing waits for the device.
 
-    by_stage: bool = False
+    def by_stage(self, device: torch.device) -> bool:
+        """Whether it works by such an index on tensors of this device."""
+        return False
 
     def accumulate_block(
         self, z: Sequence[Tensor], h: Tensor, value: Tensor, index: StageIndex, block: int, *, add: bool
@@ -88,6 +90,10 @@ class Backend(ABC):
 
     def executed_macs(self, num_edges: int, num_targets: int, num_sources: int, columns: int) -> int:
         """Multiply-accumulates that one call of any of the products is asked to do; 0 without an edge."""
+        return num_edges * columns
+
+    def executed_macs_of_stage(self, num_edges: int, blocks: Sequence[tuple[int, int]], columns: int) -> int:
+        """The same of one call for each block, of so many (targets, sources), with `num_edges` in all."""
         return num_edges * columns
 
 

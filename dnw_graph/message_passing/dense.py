@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from dnw_graph.message_passing.backend import Backend, register_backend
 from dnw_graph.message_passing.edge_index import rows_of
+from dnw_graph.message_passing.stage_index import StageIndex
 
 
 @register_backend
@@ -31,9 +36,45 @@ class Dense(Backend):
     def executed_macs(self, num_edges: int, num_targets: int, num_sources: int, columns: int) -> int:
         return num_targets * num_sources * columns if num_edges else 0
 
+    def by_stage(self, device: torch.device) -> bool:
+        # Elsewhere the host would wait for the number of edges of each block.
+        return device.type != "cpu"
+
+    def accumulate_block(
+        self, z: Sequence[Tensor], h: Tensor, value: Tensor, index: StageIndex, block: int, *, add: bool
+    ) -> None:
+        matrix = _matrix_of_block(value, index, block)
+        for part, rows in zip(z, matrix.split([part.shape[0] for part in z]), strict=True):
+            part.addmm_(rows, h) if add else torch.mm(rows, h, out=part)
+
+    def transposed_block(self, g: Sequence[Tensor], value: Tensor, index: StageIndex, block: int) -> Tensor:
+        parts = _matrix_of_block(value, index, block).split([part.shape[0] for part in g])
+        d = parts[0].t() @ g[0]
+        for rows, part in zip(parts[1:], g[1:], strict=True):
+            d.addmm_(rows.t(), part)
+        return d
+
+    def executed_macs_of_stage(self, num_edges: int, blocks: Sequence[tuple[int, int]], columns: int) -> int:
+        return sum(targets * sources for targets, sources in blocks) * columns if num_edges else 0
+
 
 def _matrix(value: Tensor, pointer: Tensor, source: Tensor, num_sources: int) -> Tensor:
     """Edges as a matrix [T, S]."""
     matrix = value.new_zeros(pointer.numel() - 1, num_sources)
     matrix[rows_of(pointer, source.numel()), source] = value
     return matrix
+
+
+# Of all blocks of a stage, one after the other: written once per step, for as long as the values live.
+_masked = WeakIdKeyDictionary()
+
+
+def _matrix_of_block(value: Tensor, index: StageIndex, block: int) -> Tensor:
+    """Edges of one block as a matrix [T, S]; value [k]: of all edges of the stage, and not to change."""
+    if value not in _masked:
+        flat = value.new_zeros(sum(targets * sources for targets, sources in index.blocks))
+        flat[index.position] = value
+        _masked[value] = flat
+    before = sum(targets * sources for targets, sources in index.blocks[:block])
+    targets, sources = index.blocks[block]
+    return _masked[value][before : before + targets * sources].view(targets, sources)

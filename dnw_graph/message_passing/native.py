@@ -30,7 +30,8 @@ class Native(Backend):
         if device.type != "cpu":
             return "the C kernels run on a CPU; use backend csr or dense"
         if dtype != torch.float32:
-            return "the C kernels know float32; use training.precision float32, or backend csr or dense"
+            others = "csr or dense" if dtype == torch.float64 else "dense"
+            return f"the C kernels know float32; use training.precision float32, or backend {others}"
         return None
 
     def aggregate(self, h: Tensor, value: Tensor, pointer: Tensor, source: Tensor) -> Tensor:

@@ -34,6 +34,12 @@ class StageIndex:
     rows: tuple[int, ...]
     columns: tuple[int, ...]
 
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """(targets, sources) of each block."""
+        sizes = zip(pairwise(self.rows), pairwise(self.columns), strict=True)
+        return [(end - first, last - begin) for (first, end), (begin, last) in sizes]
+
     @staticmethod
     def of_ids(ids: Tensor, blocks: Sequence[Block]) -> StageIndex:
         """Ascending candidate ids [k] int64 of the stage that has these blocks."""
@@ -81,6 +87,7 @@ class StageIndices:
     and with them what backends derived from them. Elsewhere the sizes of blocks are known to the device only.
     The whole index needs none of them. For backends that want blocks, the few numbers where blocks begin are
     copied to the host while the device works on; `blocks` waits for them, once per wiring, and no earlier.
+    A stage of one block has none.
     """
 
     def __init__(self, blocks: Sequence[Block]) -> None:
@@ -104,19 +111,21 @@ class StageIndices:
             self._blocks = self._split(np.searchsorted(ids.cpu().numpy(), ends).tolist(), kept)
             return
         self._blocks, self._whole = None, StageIndex.of_ids(ids, self._layout)
+        if len(self._layout) == 1:
+            return
         cuts = torch.searchsorted(ids, _ends_on(self._layout, ids.device))
         self._cuts = cuts.to("cpu", non_blocking=True)
         if ids.device.type == "cuda":
             self._copied = torch.cuda.Event()
-            self._copied.record()
+            # Of the device of the ids, which need not be the current one.
+            self._copied.record(torch.cuda.current_stream(ids.device))
 
     def blocks(self) -> list[EdgeIndex]:
         """Index tensors of each block's selected edges, in block order."""
         if self._blocks is None:
             if self._copied is not None:
                 self._copied.synchronize()
-            assert self._cuts is not None
-            self._blocks = self._split(self._cuts.tolist(), None)
+            self._blocks = self._split([] if self._cuts is None else self._cuts.tolist(), None)
         return self._blocks
 
     def whole(self) -> StageIndex:

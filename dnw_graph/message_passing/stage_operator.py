@@ -142,7 +142,7 @@ def _stage_pass(
 
 
 def _parts(z: Tensor, sizes: Sequence[int], pixels: int, norm: str) -> list[slice]:
-    return image_parts(z.shape[1], sum(sizes) * pixels * z.element_size(), norm)
+    return image_parts(z.shape[1], sum(sizes) * pixels * z.element_size(), norm, z.device)
 
 
 def _states_of(
@@ -272,7 +272,7 @@ def _forward_flops(  # type: ignore[no-untyped-def]
     source_shapes, position_shapes, sizes, targets, stride, *args, **kwargs
 ) -> int:  # fmt: skip
     columns = _sent_pixels(z_shape, stride)
-    messages = _messages(args[-1], pointer_shapes, source_shapes, sizes, columns)
+    messages = _messages(args[-1], pointer_shapes, source_shapes, sizes, targets, columns)
     return 2 * (9 * sum(sizes[:-1]) * columns + messages)
 
 
@@ -283,7 +283,7 @@ def _backward_flops(  # type: ignore[no-untyped-def]
     reach, images, factor, backend, wants_weight, **kwargs
 ) -> int:  # fmt: skip
     columns = _sent_pixels(z_shape, stride)
-    messages = _messages(backend, pointer_shapes, source_shapes, sizes, columns)
+    messages = _messages(backend, pointer_shapes, source_shapes, sizes, targets, columns)
     # The convolution once more, its gradient to the maps and to the kernels.
     macs = 3 * 9 * sum(sizes[:-1]) * columns + messages
     if wants_weight and reach == "candidates":
@@ -293,8 +293,11 @@ def _backward_flops(  # type: ignore[no-untyped-def]
     return 2 * macs
 
 
-def _messages(backend: str, pointers: Any, sources: Any, sizes: Any, columns: int) -> int:
+def _messages(backend: str, pointers: Any, sources: Any, sizes: Any, targets: Any, columns: int) -> int:
     engine = find_backend(backend)
+    if len(sources) < len(targets):
+        blocks = list(zip(targets, sizes, strict=False))
+        return engine.executed_macs_of_stage(sources[0][0], blocks, columns)
     return sum(
         engine.executed_macs(source[0], pointer[0] - 1, size, columns)
         for pointer, source, size in zip(pointers, sources, sizes, strict=False)

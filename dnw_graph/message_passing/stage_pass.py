@@ -22,13 +22,13 @@ _PART_BYTES = 12 << 20
 _LANES = 16
 
 
-def image_parts(batch: int, bytes_per_image: int, norm: str) -> list[slice]:
+def image_parts(batch: int, bytes_per_image: int, norm: str, device: torch.device) -> list[slice]:
     """How a batch is cut into parts that go through a stage one after the other.
 
-    Where images do not depend on each other, a part's states stay in cache from level to level. Statistics
-    of the batch need all images at once.
+    Where images do not depend on each other, a part's states stay in a CPU's cache from level to level.
+    Statistics of the batch need all images at once, and so does a GPU, to be busy.
     """
-    if norm == BATCH:
+    if norm == BATCH or device.type != "cpu":
         return [slice(0, batch)]
     vectors = max(1, _PART_BYTES // max(1, bytes_per_image) // _LANES)
     # An odd number: rows a power of two apart would share the same few sets of a cache.
@@ -104,9 +104,11 @@ class StagePass:
 
     def _record(self, block: Block, columns: int) -> None:
         """Executed multiply-accumulates; of a whole stage's index, those of all blocks with the first one."""
-        if not isinstance(block, BlockOfWhole) or not block.place.level:
-            place = block.place
+        place = block.place
+        if not isinstance(block, BlockOfWhole):
             record(self.engine.executed_macs(block.edges, place.targets, place.size, columns))
+        elif not place.level:
+            record(self.engine.executed_macs_of_stage(block.edges, block.index.blocks, columns))
 
     def backward(
         self,

@@ -21,7 +21,6 @@ class Triton(Backend):
     """
 
     name = "triton"
-    by_stage = True
 
     def __init__(self) -> None:
         # Looked up once: `auto` asks on every step.
@@ -67,6 +66,9 @@ class Triton(Backend):
         return d
 
     # By the index of a whole stage, of which the host knows the number of edges and no value: it never waits.
+
+    def by_stage(self, device: torch.device) -> bool:
+        return True
 
     def accumulate_block(
         self, z: Sequence[Tensor], h: Tensor, value: Tensor, index: StageIndex, block: int, *, add: bool

@@ -84,7 +84,7 @@ def _index(
 
     is_whole: unselected edges get their whole gradient
     """
-    if find_backend(backend).by_stage and wired.rule.reach == "candidates" and is_whole:
+    if find_backend(backend).by_stage(wired.weight.device) and wired.rule.reach == "candidates" and is_whole:
         whole = wired.stage_index()
         return [whole.pointer], [whole.column], [whole.position]
     blocks = wired.indices()

@@ -112,7 +112,7 @@ def test_a_batch_in_parts_is_the_whole_batch(backend, make, training, monkeypatc
     usable(backend)
     monkeypatch.setattr(stage_pass, "_PART_BYTES", 1)
     monkeypatch.setattr(stage_pass, "_LANES", 2)
-    assert len(stage_pass.image_parts(5, 100, "instance")) == 3
+    assert len(stage_pass.image_parts(5, 100, "instance", torch.device("cpu"))) == 3
     torch.manual_seed(1)
     model = make(backend).train(training)
     assert_same(*both(model, torch.randn(5, 3, 32, 32), monkeypatch), rtol=2e-4)
