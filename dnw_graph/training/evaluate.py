@@ -11,6 +11,7 @@ from torch import nn
 from dnw_graph.data import Batches
 from dnw_graph.training.learner import autocast
 from dnw_graph.training.metrics import Scores
+from dnw_graph.training.transfer import ready_for
 
 
 @torch.no_grad()
@@ -34,7 +35,7 @@ def evaluate(
         model.eval()
     start, images_seen = time.perf_counter(), 0
     results: dict[str, float] | None = None
-    for images, labels in batches.epoch(0):
+    for images, labels in ready_for(device, batches.epoch(0)):
         if stopped():
             break
         with autocast(precision, device):

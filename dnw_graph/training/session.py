@@ -27,6 +27,7 @@ from dnw_graph.training.schedule import learning_rate
 from dnw_graph.training.schema import Config
 from dnw_graph.training.state import Position
 from dnw_graph.training.stop import StopRequest
+from dnw_graph.training.transfer import ready_for
 from dnw_graph.training.weights import wiring_facts
 
 
@@ -79,6 +80,7 @@ class Session:
         """The rest of this epoch: for each optimiser step its parts, which that step must read to the end."""
         accumulate, done = self.cfg.training.accumulate, self.position.step_in_epoch
         parts = self.train_data.epoch(self.position.epoch, first_batch=done * accumulate)
+        parts = ready_for(self.world.device, parts)
         for _ in range(done, self.steps_per_epoch):
             yield islice(parts, accumulate)
 
