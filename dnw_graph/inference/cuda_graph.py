@@ -21,7 +21,9 @@ def capture(network: CompiledNetwork, images: Tensor) -> CapturedNetwork:
         raise InputError(
             f"images are on {images.device}, and CUDA graphs run on CUDA devices; call the network itself"
         )
-    return CapturedNetwork(network, images)
+    # Streams and graphs are of the current device, which need not be that of the images.
+    with torch.cuda.device(images.device):
+        return CapturedNetwork(network, images)
 
 
 class CapturedNetwork(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -26,6 +27,11 @@ def reason() -> str | None:
             "tests interpret the kernels there, slowly)"
         )
     return None
+
+
+def on_device(device: torch.device) -> AbstractContextManager[object]:
+    """Around a launch: Triton takes the current device, which need not be that of the tensors."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def refusal(device: torch.device, dtype: torch.dtype) -> str | None:

@@ -15,6 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from dnw_graph.triton.availability import on_device
 from dnw_graph.triton.tiles import Tile, aggregation_tile, product_tile
 
 
@@ -138,24 +139,25 @@ def weighted_rows(
     if not rows or not columns:
         return
     tile = tile or aggregation_tile(rows, columns, targets[0].element_size())
-    weighted_rows_kernel[(rows * -(-columns // tile.columns),)](
-        *_pieces(sources),
-        *_pieces(targets),
-        value,
-        pointer,
-        column,
-        first_column,
-        column if order is None else order,
-        rows,
-        columns,
-        TWO_SOURCES=len(sources) > 1,
-        TWO_TARGETS=len(targets) > 1,
-        HAS_ORDER=order is not None,
-        ADD=add,
-        EDGES=tile.edges,
-        COLUMNS=tile.columns,
-        num_warps=tile.warps,
-    )
+    with on_device(value.device):
+        weighted_rows_kernel[(rows * -(-columns // tile.columns),)](
+            *_pieces(sources),
+            *_pieces(targets),
+            value,
+            pointer,
+            column,
+            first_column,
+            column if order is None else order,
+            rows,
+            columns,
+            TWO_SOURCES=len(sources) > 1,
+            TWO_TARGETS=len(targets) > 1,
+            HAS_ORDER=order is not None,
+            ADD=add,
+            EDGES=tile.edges,
+            COLUMNS=tile.columns,
+            num_warps=tile.warps,
+        )
 
 
 def products_of_rows(
@@ -172,20 +174,21 @@ def products_of_rows(
     span = -(-columns // (spans * tile.columns)) * tile.columns
     spans = -(-columns // span)
     parts = torch.empty(spans, edges, dtype=torch.float32, device=h.device)
-    products_of_rows_kernel[(spans * -(-edges // tile.edges),)](
-        *_pieces(g),
-        h,
-        row,
-        column,
-        parts,
-        edges,
-        columns,
-        span,
-        TWO=len(g) > 1,
-        EDGES=tile.edges,
-        COLUMNS=tile.columns,
-        num_warps=tile.warps,
-    )
+    with on_device(h.device):
+        products_of_rows_kernel[(spans * -(-edges // tile.edges),)](
+            *_pieces(g),
+            h,
+            row,
+            column,
+            parts,
+            edges,
+            columns,
+            span,
+            TWO=len(g) > 1,
+            EDGES=tile.edges,
+            COLUMNS=tile.columns,
+            num_warps=tile.warps,
+        )
     return (parts[0] if spans == 1 else parts.sum(0)).to(h.dtype)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dnw_graph.node_operation.kernels import NodeGradients
+from dnw_graph.triton.availability import on_device
 from dnw_graph.triton.maps import (
     OF_SCALE,
     OF_SHIFT,
@@ -33,13 +34,16 @@ class TritonNodeKernels:
         parts, tiles = parts_of(groups, -(-length // block))
         means, squares = z.new_empty(2, groups * parts, dtype=torch.float32)
         span = tiles * block
-        statistics_kernel[(groups * parts,)](z, means, squares, length, parts, span, BLOCK=block, num_warps=4)
-        if parts == 1:
-            return means, squares
-        mean, variance = z.new_empty(2, groups, dtype=torch.float32)
-        combine_kernel[(groups,)](
-            means, squares, mean, variance, length, parts, span, PARTS=power_of_two(parts), num_warps=1
-        )
+        with on_device(z.device):
+            statistics_kernel[(groups * parts,)](
+                z, means, squares, length, parts, span, BLOCK=block, num_warps=4
+            )
+            if parts == 1:
+                return means, squares
+            mean, variance = z.new_empty(2, groups, dtype=torch.float32)
+            combine_kernel[(groups,)](
+                means, squares, mean, variance, length, parts, span, PARTS=power_of_two(parts), num_warps=1
+            )
         return mean, variance
 
     def forward(
@@ -53,14 +57,15 @@ class TritonNodeKernels:
         out_height, out_width = shape.sent[2:]
         tile = map_tile(shape.images * out_height, out_width)
         rows = -(-shape.images * out_height // tile.rows) * -(-out_width // tile.width)
-        forward_kernel[(mean.numel() * rows,)](
-            *(z, mean, rstd, scale, shift, kernel, h, shape.groups, shape.images, *z.shape[2:]),
-            *(out_height, out_width),
-            STRIDE=stride,
-            ROWS=tile.rows,
-            WIDTH=tile.width,
-            num_warps=tile.warps,
-        )
+        with on_device(z.device):
+            forward_kernel[(mean.numel() * rows,)](
+                *(z, mean, rstd, scale, shift, kernel, h, shape.groups, shape.images, *z.shape[2:]),
+                *(out_height, out_width),
+                STRIDE=stride,
+                ROWS=tile.rows,
+                WIDTH=tile.width,
+                num_warps=tile.warps,
+            )
         return h
 
     def backward(
@@ -98,17 +103,18 @@ class TritonNodeKernels:
         sums = z.new_empty(groups, parts, SUMS.value, dtype=torch.float32)
 
         def launch(sums: Tensor, parts: int, tiles: int, write: bool, add_up: bool) -> None:
-            backward_kernel[(groups * parts,)](
-                *(g, z, mean, rstd, scale, shift, kernel, sums, grad_z, shape.groups, shape.images),
-                *(*z.shape[2:], *g.shape[2:], parts, tiles),
-                STRIDE=stride,
-                SUM=add_up,
-                WRITE=write,
-                THROUGH=write and through_statistics,
-                ROWS=tile.rows,
-                WIDTH=tile.width,
-                num_warps=tile.warps,
-            )
+            with on_device(z.device):
+                backward_kernel[(groups * parts,)](
+                    *(g, z, mean, rstd, scale, shift, kernel, sums, grad_z, shape.groups, shape.images),
+                    *(*z.shape[2:], *g.shape[2:], parts, tiles),
+                    STRIDE=stride,
+                    SUM=add_up,
+                    WRITE=write,
+                    THROUGH=write and through_statistics,
+                    ROWS=tile.rows,
+                    WIDTH=tile.width,
+                    num_warps=tile.warps,
+                )
 
         at_once = not through_statistics or parts * tiles == 1
         launch(sums, parts, tiles, write=at_once, add_up=True)
