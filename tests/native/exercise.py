@@ -12,6 +12,8 @@ from dnw_graph.inference.plan_layers import plan_of
 from dnw_graph.message_passing import EdgeIndex, find_backend
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
+from dnw_graph.node_operation.native import NativeNodeKernels
+from dnw_graph.node_operation.plain import PlainNodeKernels
 
 
 def close(found: torch.Tensor, expected: torch.Tensor) -> None:
@@ -30,6 +32,57 @@ def products() -> None:
         found = native.transposed(g, value, *structure, sources)
         close(found, dense.transposed(g, value, *structure, sources))
         close(native.edge_gradient(g, h, *structure), dense.edge_gradient(g, h, *structure))
+
+
+def pieces() -> None:
+    """Products on matrices that begin and end with memory of their own."""
+    native, dense = find_backend("native"), find_backend("dense")
+    rows = ((0, 4), (1, 1), (3, 2), (4, 0), (5,))
+    for split, sources, columns in itertools.product(rows, (1, 7), (1, 8, 17, 63, 65, 130)):
+        targets = sum(split)
+        chosen = torch.rand(targets * sources) < 0.4
+        index = EdgeIndex.of_positions(chosen.nonzero().squeeze(1), targets, sources)
+        h, value = torch.randn(sources, columns), torch.randn(index.num_edges)
+        structure = (index.pointer, index.source)
+        for add, threads in itertools.product((False, True), (1, 3)):
+            torch.set_num_threads(threads)
+            z = [torch.randn(count, columns) for count in split]
+            expected = [part.clone() for part in z]
+            native.accumulate(z, h, value, *structure, add=add)
+            dense.accumulate(expected, h, value, *structure, add=add)
+            close(torch.cat(z), torch.cat(expected))
+            found = native.transposed_of_pieces(z, value, *structure, sources)
+            close(found, dense.transposed_of_pieces(z, value, *structure, sources))
+            found = native.edge_gradient_of_pieces(z, h, *structure)
+            close(found, dense.edge_gradient_of_pieces(z, h, *structure))
+
+
+def node_operations() -> None:
+    """On maps of one pixel, of one strip and of several, for full and for broken vectors of images."""
+    native, plain = NativeNodeKernels(), PlainNodeKernels()
+    sides = ((1, 1), (1, 9), (2, 3), (7, 7), (8, 8), (15, 14), (33, 5), (9, 130), (40, 33))
+    for images, (height, width), stride in itertools.product((1, 7, 8, 16, 17), sides, (1, 2)):
+        for groups, threads in ((3, 1), (3 * images, 1), (3, 2), (3 * images, 5)):
+            torch.set_num_threads(threads)
+            # All on grids, which leave no pixel near the ReLU's kink.
+            z = torch.randint(-8, 9, (3, images, height, width)) / 8
+            mean, rstd = torch.randint(-4, 5, (groups,)) / 8, torch.randint(1, 4, (groups,)) / 2
+            scale, shift = torch.tensor([1.0, -0.5, 1.5]), torch.tensor([0.01, -0.01, 0.51])
+            operands = z, mean, rstd, scale, shift, torch.randn(3, 1, 3, 3)
+            for found, expected in zip(
+                native.statistics(z, groups), plain.statistics(z.double(), groups), strict=True
+            ):
+                close(found.double(), expected)
+            h = native.forward(*operands, stride)
+            exact = [each.double() for each in operands]
+            close(h.double(), plain.forward(*exact, stride))
+            for through_statistics in (False, True):
+                g, into = torch.randn(h.shape), torch.empty(z.shape)
+                found = native.backward(g, *operands, stride, through_statistics, into)
+                expected = plain.backward(g.double(), *exact, stride, through_statistics)
+                for got, wanted in zip(found, expected, strict=True):
+                    size = wanted.abs().max().clamp(min=1)
+                    close(got.double() / size, wanted / size)
 
 
 def networks() -> None:
@@ -56,6 +109,9 @@ def networks() -> None:
         close(dg.compile(model, "native")(images), dg.compile(model, "csr")(images))
 
 
+torch.manual_seed(0)
 products()
+pieces()
+node_operations()
 networks()
 print("exercised")
