@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dnw_graph.errors import InputError
+from dnw_graph.message_passing import find_backend
 from dnw_graph.models import is_wired
 from dnw_graph.models.registry import build_model
 from dnw_graph.training.checkpoint import read_tensors
@@ -44,6 +45,8 @@ class Learner:
         network = build_model(cfg).to(world.device)
         self.model: Any = network
         self.wired = is_wired(network)
+        if self.wired:
+            check_backend(cfg.model.backend, cfg.training.precision, world.device)
         if cfg.training.sync_norm and world.size > 1:
             synchronise_norm(self.model)
         seed_all(cfg.training.seed + world.rank)
@@ -182,6 +185,16 @@ def check_precision(precision: str, device: torch.device) -> None:
         raise InputError(
             f"training.precision fp16 needs a CUDA device, and this run is on {device.type}; use float32 or "
             "bf16."
+        )
+
+
+def check_backend(backend: str, precision: str, device: torch.device) -> None:
+    """Raise InputError for a backend, given by name, that cannot pass messages in this number format."""
+    refusal = None if backend == "auto" else find_backend(backend).refusal(device, PRECISIONS[precision])
+    if refusal is not None:
+        raise InputError(
+            f"model.backend {backend} cannot train on {device.type} with training.precision {precision}: "
+            f"{refusal}"
         )
 
 
