@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -80,6 +81,21 @@ def _ends_on(blocks: tuple[Block, ...], device: torch.device) -> Tensor:
     return torch.tensor([block.end for block in blocks[:-1]], dtype=torch.int64, device=device)
 
 
+def _let_sizes_vary(indices: Sequence[EdgeIndex]) -> None:
+    """Tell torch.compile that numbers of edges change, so that one program serves all wirings.
+
+    Else it would find out block by block, with a new program each time.
+    """
+    # Whoever compiles has imported it; for the others that would take two seconds.
+    dynamo = sys.modules.get("torch._dynamo")
+    # A thread may be importing it just now.
+    mark = getattr(dynamo, "maybe_mark_dynamic", None)
+    if mark is not None:
+        for index in indices:
+            mark(index.source, 0)
+            mark(index.position, 0)
+
+
 class StageIndices:
     """Index tensors of the present wiring of a stage, per block and for the whole.
 
@@ -109,6 +125,7 @@ class StageIndices:
         if may_wait:
             ends = [block.end for block in self._layout[:-1]]
             self._blocks = self._split(np.searchsorted(ids.cpu().numpy(), ends).tolist(), kept)
+            _let_sizes_vary(self._blocks)
             return
         self._blocks, self._whole = None, StageIndex.of_ids(ids, self._layout)
         if len(self._layout) == 1:
