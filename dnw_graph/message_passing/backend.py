@@ -134,6 +134,14 @@ def find_backend(name: str) -> Backend:
     return backend
 
 
+def goes_by_stage(name: str, device: torch.device) -> bool:
+    """Whether a known backend can do with a stage's whole index there.
+
+    Asks not whether it can be used here: torch.compile could not follow, and the operator asks that.
+    """
+    return _BACKENDS[name].by_stage(device)
+
+
 def usable_backend(name: str, device: torch.device, dtype: torch.dtype) -> Backend:
     """`find_backend`, refused where it cannot work on tensors of this device and dtype."""
     backend = find_backend(name)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dnw_graph.message_passing.backend import find_backend
+from dnw_graph.message_passing.backend import goes_by_stage
 from dnw_graph.message_passing.stage_operator import BATCH, FIXED, INSTANCE, run_stage
 from dnw_graph.models.node_operation import BatchNorm, InstanceNorm, NodeOperation
 from dnw_graph.models.stage import WiredStage
@@ -84,7 +84,7 @@ def _index(
 
     is_whole: unselected edges get their whole gradient
     """
-    if find_backend(backend).by_stage(wired.weight.device) and wired.rule.reach == "candidates" and is_whole:
+    if goes_by_stage(backend, wired.weight.device) and wired.rule.reach == "candidates" and is_whole:
         whole = wired.stage_index()
         return [whole.pointer], [whole.column], [whole.position]
     blocks = wired.indices()
