@@ -17,7 +17,7 @@ from dnw_graph.node_operation import NodeKernels
 BATCH, INSTANCE, FIXED = "batch", "instance", "fixed"
 
 # States of all levels that a part of a batch may have: they then stay in a cache that cores share.
-_PART_BYTES = 12 << 20
+_PART_BYTES = 24 << 20
 # Images lie in the lanes of vectors.
 _LANES = 16
 

@@ -44,7 +44,29 @@ def load() -> ctypes.CDLL:
         raise InputError(
             f"{path}: the C kernels cannot be loaded ({error}); install the package anew"
         ) from None
+    _share_threads(library)
     return library
+
+
+def _share_threads(library: ctypes.CDLL) -> None:
+    """Tell the library which OpenMP this process has loaded (torch's, as a rule), if it can be found.
+
+    Threads of two libraries would wait for each other's cores: after each of torch's operations its threads
+    spin for some milliseconds.
+    """
+    try:
+        with open("/proc/self/maps") as maps:
+            paths = {line.split(maxsplit=5)[-1].strip() for line in maps if "omp" in line.rpartition("/")[2]}
+    except OSError:
+        return
+    for path in sorted(paths):
+        try:
+            openmp = ctypes.CDLL(path)
+            functions = [getattr(openmp, name) for name in _OPENMP]
+        except (OSError, AttributeError):
+            continue
+        library.dnw_use_openmp(*(ctypes.cast(function, _pointer) for function in functions))
+        return
 
 
 def _installed() -> str | None:
@@ -75,8 +97,11 @@ def supported() -> list[str]:
     return [name for name in INSTRUCTIONS if load().dnw_instructions(name.encode()) is not None]
 
 
+_OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
+
 _FUNCTIONS: dict[str, tuple[type | None, list[type]]] = {
     "dnw_instructions": (_text, [_text]),
+    "dnw_use_openmp": (None, [_pointer, _pointer, _pointer]),
     "dnw_product": (_int, [_pointer, _int, _text]),
     "dnw_edge_products": (_int, [_pointer, _int, _text]),
     "dnw_statistics": (_int, [_pointer, _pointer, _pointer, _int, _text]),

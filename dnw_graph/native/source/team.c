@@ -59,8 +59,16 @@ static void *work(void *argument) {
     return 0;
 }
 
-/* A child process has no workers, whatever its parent had. */
+/* libgomp's entry points, which other OpenMP libraries have too. */
+typedef void openmp_parallel(void (*)(void *), void *, unsigned, unsigned);
+typedef int openmp_number(void);
+
+static openmp_parallel *parallel;
+static openmp_number *thread_number, *team_size;
+
+/* A child process has no workers, whatever its parent had, and nor has its OpenMP, which would wait for them. */
 static void after_fork(void) {
+    parallel = 0;
     pthread_mutex_init(&owner, 0);
     pthread_mutex_init(&bedroom, 0);
     pthread_cond_init(&alarm_clock, 0);
@@ -70,9 +78,10 @@ static void after_fork(void) {
 
 static void watch_forks(void) { pthread_atfork(0, 0, after_fork); }
 
+static pthread_once_t watching = PTHREAD_ONCE_INIT;
+
 static void hire(int wanted) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch_forks);
+    pthread_once(&watching, watch_forks);
     while (workers < wanted) {
         pthread_t thread;
         starts[workers].number = workers + 1;
@@ -103,6 +112,32 @@ void dnw_together(void (*to_do)(void *, int, int), void *with, int threads) {
     to_do(with, 0, others + 1);
     for (int i = 0; atomic_load_explicit(&unfinished, memory_order_acquire); i++) i < SPINS ? relax() : (void)sched_yield();
     pthread_mutex_unlock(&owner);
+}
+
+void dnw_use_openmp(void *gomp_parallel, void *omp_get_thread_num, void *omp_get_num_threads) {
+    pthread_once(&watching, watch_forks);
+    parallel = (openmp_parallel *)gomp_parallel;
+    thread_number = (openmp_number *)omp_get_thread_num;
+    team_size = (openmp_number *)omp_get_num_threads;
+}
+
+typedef struct {
+    void (*task)(void *, int, int);
+    void *context;
+} shared;
+
+static void one_of_all(void *argument) {
+    const shared *s = argument;
+    s->task(s->context, thread_number(), team_size());
+}
+
+void dnw_share(void (*to_do)(void *, int, int), void *with, int threads) {
+    if (threads < 2 || !parallel) {
+        dnw_together(to_do, with, threads);
+        return;
+    }
+    shared s = {to_do, with};
+    parallel(one_of_all, &s, (unsigned)threads, 0);
 }
 
 void dnw_meet(barrier *b, int members) {

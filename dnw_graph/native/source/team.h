@@ -13,6 +13,10 @@ typedef struct {
    While another caller has the team, the caller does it alone, as thread 0 of 1. */
 void dnw_together(void (*task)(void *context, int thread, int threads), void *context, int threads);
 
+/* The same on the threads of the program's own OpenMP, where it has told them; else as dnw_together. A program that goes
+   back and forth between its threads and others' has both waiting for the same cores. */
+void dnw_share(void (*task)(void *context, int thread, int threads), void *context, int threads);
+
 /* Wait until all `members` threads have come. */
 void dnw_meet(barrier *b, int members);
 
