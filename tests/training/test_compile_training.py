@@ -155,6 +155,8 @@ def test_mixed_precision_compiles_level_by_level():
 
 
 @pytest.mark.slow
+# torch's own, where inductor imports what it needs.
+@pytest.mark.filterwarnings(r"ignore:`torch\.jit\.script:DeprecationWarning")
 def test_inductor_gives_the_same_gradients():
     """The compiler that torch.compile takes by default, where g++ is."""
     from torch._inductor.compile_fx import compile_fx
