@@ -6,6 +6,7 @@ import ctypes
 import os
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 
 from dnw_graph.errors import InputError
 
@@ -55,7 +56,7 @@ def _share_threads(library: ctypes.CDLL) -> None:
     spin for some milliseconds.
     """
     try:
-        with open("/proc/self/maps") as maps:
+        with Path("/proc/self/maps").open() as maps:
             paths = {line.split(maxsplit=5)[-1].strip() for line in maps if "omp" in line.rpartition("/")[2]}
     except OSError:
         return

@@ -89,7 +89,7 @@ def usable(name):
         pytest.skip(reason)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(
     st.integers(1, 11),
     st.sampled_from([0.02, 0.2, 0.7, 1.0]),
