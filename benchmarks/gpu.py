@@ -1,13 +1,15 @@
 """Everything that a GPU can tell, in one command, under 8 minutes, with torch and triton only.
 
-    python benchmarks/gpu.py [--minutes 7] [--tune] [--out DIR]
+    python benchmarks/gpu.py [--minutes 6] [--tune] [--out DIR]
 
-1. checks all Triton kernels on the device against float64; exit code 1 if one is off, or anything fails
+1. checks all Triton kernels on the device against float64, training steps of small networks too; exit code 1
+   if one is off, or anything fails
 2. measures the ceilings: dense products in float32, TF32, bf16, and the bandwidth of a copy
-3. times kernels one by one, then training steps and inference of whole networks: Triton, torch's CSR
+3. times training steps and inference of whole networks, and kernels one by one: Triton, torch's CSR
    (cuSPARSE), DGL where it runs on CUDA, masked dense, and the 2019 method; seconds and peak memory
 
-What the minutes do not reach is left out, and said. `--tune` times tiles beside the chosen ones, after the
+What the minutes do not reach is left out, and said; numbers are written as they come. What does not fit into
+the memory, or does not run, is said in its place. `--tune` times tiles beside the chosen ones, after the
 checks. `--smoke` runs all of it on a CPU with tiny sizes, kernels interpreted: a test of this command.
 """
 
@@ -16,8 +18,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--minutes", type=float, default=7.0, help="no new measurement begins after these")
+    parser.add_argument("--minutes", type=float, default=6.0, help="no new measurement begins after these")
     parser.add_argument("--rounds", type=int, default=7, help="timed calls of each contender")
     parser.add_argument("--tune", action="store_true", help="time other tiles too")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, also without a GPU")
@@ -59,15 +62,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        timing.RESULTS = options.out
+    timing.RESULTS = options.out or timing.RESULTS
+    try:
+        timing.RESULTS.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=timing.RESULTS).close()
+    except OSError as error:
+        print(f"benchmarks/gpu.py: {error}; name another directory with --out", file=sys.stderr)
+        return 2
     torch.manual_seed(0)
+    # Float32 is float32 unless a measurement says otherwise.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     # Masked dense gets the best convolutions that there are.
     torch.backends.cudnn.benchmark = True
     found = measure(options, Clock(60 * options.minutes))
     title, header, rows, notes = tables(found)
-    timing.write_results("gpu_smoke" if options.smoke else "gpu", title, header, rows, found, notes)
+    timing.write_results(_name(options), title, header, rows, found, notes)
     return 0 if all(record["within"] for record in found["checks"]) and not found["errors"] else 1
 
 
@@ -77,43 +86,57 @@ def measure(options: argparse.Namespace, clock: Clock) -> dict[str, Any]:
     from gpu_ceilings import gpu_ceilings
     from gpu_checks import checks
     from gpu_kernels import message_records, node_records, tile_records
-    from gpu_steps import batches, records, subjects
+    from gpu_steps import batches, records, subjects, waiting
 
     smoke, rounds = options.smoke, 1 if options.smoke else options.rounds
-    found: dict[str, Any] = {"device": _device(), "smoke": smoke, "errors": []}
-    found |= dict.fromkeys(("tiles", "messages", "nodes", "steps"), ())
+    found: dict[str, Any] = {"device": _device(), "smoke": smoke, "complete": False, "errors": []}
+    found |= {part: [] for part in ("checks", "ceilings", "tiles", "messages", "nodes", "steps", "waiting")}
 
-    def add(part: str, what: str, make: Callable[[], list[dict[str, Any]]]) -> None:
-        """Records of one part; what fails is told at the end and stops nothing else."""
+    def add(part: str, what: str, make: Callable[[], Iterable[dict[str, Any]]]) -> None:
+        """Records of one part, as they come; what fails is told at the end and stops nothing else."""
+        if part not in ("checks", "ceilings") and clock.left() < 0:
+            return
         try:
-            found[part] = [*found[part], *make()]
+            for record in make():
+                found[part].append(record)
         except Exception:
             found["errors"].append({"what": what, "traceback": traceback.format_exc()})
             print(found["errors"][-1]["traceback"], file=sys.stderr)
+        timing.write_numbers(_name(options), found)
         _say(clock, what)
 
-    found["checks"] = checks(smoke)
+    add("checks", "checks", partial(checks, smoke))
     _say(clock, f"{sum(each['within'] for each in found['checks'])} of {len(found['checks'])} checks passed")
-    found["ceilings"] = gpu_ceilings(smoke, rounds)
+    add("ceilings", "ceilings", lambda: [gpu_ceilings(smoke, rounds)])
     every = subjects(smoke)
     usual = {name: batches(name, smoke)[0] for name in every}
     if options.tune:
         for name, subject in every.items():
             part = partial(tile_records, subject.model, usual[name], rounds, clock)
             add("tiles", f"tiles for {name}", part)
-    for name, subject in every.items():
-        part = partial(message_records, subject.model, name, usual[name], rounds, clock)
-        add("messages", f"messages of {name}", part)
-    add("nodes", "node operations", partial(node_records, rounds, smoke, clock))
-    # What matters most first: each network with its usual batch.
-    for place in range(max(len(batches(name, smoke)) for name in every)):
+
+    def whole(place: int) -> None:
         for name, subject in every.items():
             for batch in batches(name, smoke)[place : place + 1]:
                 for kind in ("inference", "training"):
                     part = partial(records, kind, subject, batch, rounds, clock)
                     add("steps", f"{kind} of {name} with {batch} images", part)
+
+    # What matters most first: each network with its usual batch.
+    whole(0)
+    for name, subject in every.items():
+        add("waiting", f"waiting in {name}", partial(waiting, subject, usual[name]))
+        part = partial(message_records, subject.model, name, usual[name], rounds, clock)
+        add("messages", f"messages of {name}", part)
+    add("nodes", "node operations", partial(node_records, rounds, smoke, clock))
+    for place in range(1, max(len(batches(name, smoke)) for name in every)):
+        whole(place)
     found["complete"] = clock.left() > 0
     return found
+
+
+def _name(options: argparse.Namespace) -> str:
+    return "gpu_smoke" if options.smoke else "gpu"
 
 
 def _device() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
@@ -28,16 +28,15 @@ def backends_here(dtype: torch.dtype) -> list[str]:
 
 def message_records(
     model: WiredNetwork, network: str, batch: int, rounds: int, clock: Clock
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Seconds of each product of each stage's first block, by backend and number format."""
-    records: list[dict[str, Any]] = []
     sides = model.layout.resolutions(model.stem_side)
     for wired in model.body_stages():
         block, index = wired.stage.blocks[0], wired.indices()[0]
         columns = batch * sides[wired.stage.levels[-1].index] ** 2
         for form, dtype in _FORMS.items():
             if clock.left() < 0:
-                return records
+                return
             h = torch.randn(block.num_sources, columns, device=DEVICE).to(dtype)
             g = torch.randn(block.num_targets, columns, device=DEVICE).to(dtype)
             value = torch.randn(index.num_edges, device=DEVICE).to(dtype)
@@ -46,58 +45,50 @@ def message_records(
             for each in PRODUCTS:
                 calls = {name: _product(name, each, index, value, h, g) for name in names}
                 with numbers("TF32" if form == "TF32" else "float32"):
-                    seconds, reasons = median_seconds(calls, rounds)
-                moved = h.element_size() * columns * (block.num_sources + block.num_targets)
-                records.append(
-                    {
-                        "network": network,
-                        "block": f"{block.num_sources} → {block.num_targets}, {columns:,} columns",
-                        "edges": index.num_edges,
-                        "product": each,
-                        "format": form,
-                        "seconds": seconds,
-                        "not run": reasons,
-                        "least bytes": moved,
-                        "macs": index.num_edges * columns,
-                    }
-                )
+                    seconds, reasons = median_seconds(calls, rounds, kernels=True, seconds=1)
+                yield {
+                    "network": network,
+                    "block": f"{block.num_sources} → {block.num_targets}, {columns:,} columns",
+                    "edges": index.num_edges,
+                    "product": each,
+                    "format": form,
+                    "seconds": seconds,
+                    "not run": reasons,
+                    "least bytes": h.element_size() * columns * (block.num_sources + block.num_targets),
+                    "macs": index.num_edges * columns,
+                }
             del h, g, value
             release()
-    return records
 
 
-def node_records(rounds: int, smoke: bool, clock: Clock) -> list[dict[str, Any]]:
+def node_records(rounds: int, smoke: bool, clock: Clock) -> Iterator[dict[str, Any]]:
     """Seconds of node operations forward and backward, ours and torch's, on levels of both networks."""
     sizes = [(64, 64, 112, 112, 1), (512, 64, 14, 14, 1), (1024, 64, 7, 7, 1), (192, 512, 8, 8, 1)]
-    records: list[dict[str, Any]] = []
     for channels, images, height, width, stride in [(1, 2, 3, 2, 1)] if smoke else sizes:
         norm = "instance" if height == 8 else "batch"
         for form in ("float32",) if smoke else ("float32", "bf16"):
             if clock.left() < 0:
-                return records
+                return
             z = torch.randn(channels, images, height, width, device=DEVICE).to(_FORMS[form])
             operation = NodeOperation(channels, stride, norm).to(DEVICE)  # type: ignore[arg-type]
             calls = _node_calls(operation, z, channels * images if norm == "instance" else channels)
             for part in ("forward", "backward"):
-                seconds, reasons = median_seconds({name: call[part] for name, call in calls.items()}, rounds)
-                records.append(
-                    {
-                        "maps": f"{norm} norm, {channels} × {images} × {height} × {width}",
-                        "part": part,
-                        "format": form,
-                        "seconds": seconds,
-                        "not run": reasons,
-                        "least bytes": z.element_size() * z.numel() * (2 if part == "forward" else 3),
-                    }
-                )
-            del z, calls
+                of_part = {name: call[part] for name, call in calls.items()}
+                seconds, reasons = median_seconds(of_part, rounds, kernels=True, seconds=1)
+                yield {
+                    "maps": f"{norm} norm, {channels} × {images} × {height} × {width}",
+                    "part": part,
+                    "format": form,
+                    "seconds": seconds,
+                    "not run": reasons,
+                    "least bytes": z.element_size() * z.numel() * (2 if part == "forward" else 3),
+                }
+            del z, calls, of_part
             release()
-    return records
 
 
-def tile_records(model: WiredNetwork, batch: int, rounds: int, clock: Clock) -> list[dict[str, Any]]:
+def tile_records(model: WiredNetwork, batch: int, rounds: int, clock: Clock) -> Iterator[dict[str, Any]]:
     """Seconds of the aggregation of each stage with neighbours of the tile that is chosen."""
-    records: list[dict[str, Any]] = []
     sides = model.layout.resolutions(model.stem_side)
     for wired in model.body_stages():
         block, index = wired.stage.blocks[0], wired.indices()[0]
@@ -105,19 +96,21 @@ def tile_records(model: WiredNetwork, batch: int, rounds: int, clock: Clock) -> 
         columns = batch * sides[wired.stage.levels[-1].index] ** 2
         for dtype in (torch.float32, torch.bfloat16):
             if clock.left() < 0:
-                return records
+                return
             h = torch.randn(block.num_sources, columns, device=DEVICE).to(dtype)
             z = torch.empty(block.num_targets, columns, device=DEVICE, dtype=dtype)
             value = torch.randn(index.num_edges, device=DEVICE).to(dtype)
             chosen = aggregation_tile(block.num_targets, columns, h.element_size())
             operands = (h,), (z,), value, pointer, source
-            seconds, _ = median_seconds(_tile_calls(chosen, operands), rounds)
+            seconds, _ = median_seconds(_tile_calls(chosen, operands), rounds, kernels=True, seconds=1)
             block_name = f"{block.num_sources} → {block.num_targets}, {columns:,} columns"
-            records.append(
-                {"block": block_name, "dtype": str(dtype), "chosen": str(tuple(chosen)), "seconds": seconds}
-            )
+            yield {
+                "block": block_name,
+                "dtype": str(dtype),
+                "chosen": str(tuple(chosen)),
+                "seconds": seconds,
+            }
             release()
-    return records
 
 
 def _tile_calls(chosen: Tile, operands: Any) -> dict[str, Call]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from gpu_kernels import backends_here
+from gpu_network_checks import waits
 from gpu_timing import DEVICE, FORMATS, Call, Clock, median_seconds, numbers, peak_bytes, release
 from masked_dense import MaskedDense
 from original_training import Original
@@ -23,6 +25,7 @@ from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.tiny_static import tiny_static
 
 Contenders = dict[str, Call]
+_CAPTURED = " as a CUDA graph"
 # Images per step, with the classes and side of the images.
 BATCHES = {"×0.225": (64, 256, 1), "×0.49": (64, 256, 1), "tiny static": (512,)}
 
@@ -50,6 +53,7 @@ class Subject:
 
     def __init__(self, name: str, model: WiredNetwork) -> None:
         self.name, self.model = name, model
+        self._compiled: dict[str, CompiledNetwork] = {}
 
     @cached_property
     def original(self) -> nn.Module:
@@ -58,46 +62,52 @@ class Subject:
         return twin.to(DEVICE, memory_format=torch.channels_last)
 
     @cached_property
-    def masked(self) -> nn.Module | None:
+    def masked(self) -> nn.Module:
         """For inference, masked once; of networks with a linear head."""
-        if not isinstance(self.model.head, LinearHead):
-            return None
         return MaskedDense(copy.deepcopy(self.model)).to(memory_format=torch.channels_last)
 
-    @cached_property
-    def compiled(self) -> dict[str, CompiledNetwork]:
-        """By backend."""
-        return {name: dg.compile(self.model, backend=name) for name in backends_here(torch.float32)}
+    def compiled(self, backend: str) -> CompiledNetwork:
+        """By one backend."""
+        if backend not in self._compiled:
+            self._compiled[backend] = dg.compile(self.model, backend=backend)
+        return self._compiled[backend]
 
 
-def records(kind: str, subject: Subject, batch: int, rounds: int, clock: Clock) -> list[dict[str, Any]]:
+def records(kind: str, subject: Subject, batch: int, rounds: int, clock: Clock) -> Iterator[dict[str, Any]]:
     """Seconds and peak bytes of one call, `training` or `inference`, per contender and number format."""
     side = subject.model.image_size
     images = torch.randn(batch, 3, side, side, device=DEVICE)
-    found: list[dict[str, Any]] = []
     for form in FORMATS:
         if clock.left() < 0:
-            return found
+            return
         calls = (_training if kind == "training" else _inference)(subject, images, form)
         seconds, reasons = median_seconds(calls, rounds)
         for contender, call in calls.items():
             # The memory of a captured call is its graph's.
-            weighs = contender in seconds and not isinstance(call, _Captured)
-            found.append(
-                {
-                    "kind": kind,
-                    "network": subject.name,
-                    "batch": batch,
-                    "contender": contender,
-                    "format": form,
-                    "seconds": seconds.get(contender),
-                    "peak bytes": peak_bytes(call) if weighs else None,
-                    "not run": reasons.get(contender),
-                }
-            )
-        del calls
+            weighs = contender in seconds and not contender.endswith(_CAPTURED)
+            yield {
+                "kind": kind,
+                "network": subject.name,
+                "batch": batch,
+                "contender": contender,
+                "format": form,
+                "seconds": seconds.get(contender),
+                "peak bytes": peak_bytes(call) if weighs else None,
+                "not run": reasons.get(contender),
+            }
+        # All that holds graphs and momenta.
+        del calls, call
         release()
-    return found
+
+
+def waiting(subject: Subject, batch: int) -> Iterator[dict[str, Any]]:
+    """Whether the host waits for the device in a training step of each backend, as far as torch sees."""
+    side = subject.model.image_size
+    images = torch.randn(batch, 3, side, side, device=DEVICE)
+    subject.model.train()
+    for name in backends_here(torch.float32):
+        step = _step(subject.model, images, "float32", name)
+        yield {"network": subject.name, "backend": name, "waits": waits(step)}
 
 
 def _training(subject: Subject, images: Tensor, form: str) -> Contenders:
@@ -105,7 +115,7 @@ def _training(subject: Subject, images: Tensor, form: str) -> Contenders:
     names = backends_here(torch.bfloat16 if form == "bf16" else torch.float32)
     calls = {name: _step(subject.model, images, form, name) for name in names}
     pixels_first = images.to(memory_format=torch.channels_last)
-    return calls | {"2019 method": _step(subject.original, pixels_first, form, None)}
+    return calls | {"2019 method": _later(lambda: _step(subject.original, pixels_first, form, None))}
 
 
 def _step(model: Any, images: Tensor, form: str, backend: str | None) -> Call:
@@ -127,16 +137,32 @@ def _step(model: Any, images: Tensor, form: str, backend: str | None) -> Call:
 
 
 def _inference(subject: Subject, images: Tensor, form: str) -> Contenders:
-    calls: Contenders = {}
-    for name in backends_here(torch.bfloat16 if form == "bf16" else torch.float32):
-        net = subject.compiled[name]
-        calls[name] = _call(net, images, form)
-        if DEVICE.type == "cuda" and name in ("triton", "dense"):
-            calls[f"{name} as a CUDA graph"] = _Captured(net, images, form)
-    if subject.masked is not None:
+    def by(backend: str) -> Call:
+        return _later(lambda: _call(subject.compiled(backend), images, form))
+
+    def captured(backend: str) -> Call:
+        return _later(lambda: _captured(subject.compiled(backend), images, form))
+
+    names = backends_here(torch.bfloat16 if form == "bf16" else torch.float32)
+    calls = {name: by(name) for name in names}
+    if DEVICE.type == "cuda":
+        calls |= {name + _CAPTURED: captured(name) for name in names if name in ("triton", "dense")}
+    if isinstance(subject.model.head, LinearHead):
         pixels_first = images.to(memory_format=torch.channels_last)
-        calls["2019 method, masked once"] = _call(subject.masked, pixels_first, form)
+        calls["2019 method, masked once"] = _later(lambda: _call(subject.masked, pixels_first, form))
     return calls
+
+
+def _later(make: Callable[[], Call]) -> Call:
+    """Made on the first call, so that what cannot be made is reported like what cannot run."""
+    made: list[Call] = []
+
+    def call() -> None:
+        if not made:
+            made.append(make())
+        made[0]()
+
+    return call
 
 
 def _call(network: nn.Module, images: Tensor, form: str) -> Call:
@@ -147,18 +173,10 @@ def _call(network: nn.Module, images: Tensor, form: str) -> Call:
     return run
 
 
-class _Captured:
-    """Captured on the first call, so that what cannot be captured is reported like what cannot run."""
-
-    def __init__(self, net: Any, images: Tensor, form: str) -> None:
-        self._net, self._images, self._form = net, images, form
-        self._captured: nn.Module | None = None
-
-    def __call__(self) -> None:
-        if self._captured is None:
-            with numbers(self._form):
-                self._captured = capture(self._net, self._images)
-        self._captured(self._images)
+def _captured(network: CompiledNetwork, images: Tensor, form: str) -> Call:
+    with numbers(form):
+        graph = capture(network, images)
+    return lambda: graph(images)
 
 
 def _pass_messages_by(model: WiredNetwork, backend: str) -> None:

@@ -10,7 +10,7 @@ HEADER = ["what", "size", "format", "contender", "ms", "beside dense", "of the c
 
 def tables(found: dict[str, Any]) -> Table:
     """(title, header, rows, notes) for `timing.write_results`."""
-    device, ceilings = found["device"], found["ceilings"]
+    device, ceilings = found["device"], _ceilings(found)
     rows = []
     for record in found["messages"]:
         size = f"{record['network']}: {record['block']}, {record['edges']:,} edges"
@@ -22,11 +22,17 @@ def tables(found: dict[str, Any]) -> Table:
     return title, HEADER, rows, _notes(found)
 
 
+def _ceilings(found: dict[str, Any]) -> dict[str, float]:
+    """What was measured of them; nothing if that failed."""
+    return found["ceilings"][0] if found["ceilings"] else {}
+
+
 def _kernel_rows(
     what: str, size: str, record: dict[str, Any], ceilings: dict[str, float], reference: str
 ) -> list[list[str]]:
     """The ceiling is a copy of the rows that must be read and written at least once."""
-    least = record["least bytes"] / (1e9 * ceilings["copy GB/s"])
+    copy = ceilings.get("copy GB/s")
+    least = record["least bytes"] / (1e9 * copy) if copy else None
     base = record["seconds"].get(reference)
     rows = [
         [
@@ -36,7 +42,7 @@ def _kernel_rows(
             name,
             _ms(seconds),
             _ratio(base, seconds),
-            f"{least / seconds:.0%}",
+            "" if least is None else f"{least / seconds:.0%}",
             "",
         ]
         for name, seconds in record["seconds"].items()
@@ -70,18 +76,19 @@ def _step_rows(records: list[dict[str, Any]]) -> list[list[str]]:
 def _notes(found: dict[str, Any]) -> list[str]:
     device, failed = found["device"], [each for each in found["checks"] if not each["within"]]
     notes = [", ".join(f"{key} {value}" for key, value in device.items())]
-    notes.append(
-        "ceilings: " + ", ".join(f"{name} {value:,.1f}" for name, value in found["ceilings"].items())
-    )
+    notes.append("ceilings: " + ", ".join(f"{name} {value:,.1f}" for name, value in _ceilings(found).items()))
     notes.append(
         f"checks against float64: {len(found['checks']) - len(failed)} of {len(found['checks'])} passed"
     )
     notes += [
-        f"OFF: {each['what']} in {each['dtype']}: {each['error']:.1e} > {each['limit']:.0e}"
+        f"OFF: {each['what']} in {each['dtype']}: "
+        + (each.get("reason") or f"{each['error']:.1e} > {each['limit']:.0e}")
         for each in failed
     ]
     notes += [f"FAILED: {each['what']}: {each['traceback'].splitlines()[-1]}" for each in found["errors"]]
     for record in found["tiles"]:
+        if not record["seconds"]:
+            continue
         best = min(record["seconds"], key=record["seconds"].get)
         chosen = record["seconds"].get(record["chosen"])
         beside = "" if chosen is None else f", {chosen / record['seconds'][best]:.2f} × its time"
@@ -89,18 +96,35 @@ def _notes(found: dict[str, Any]) -> list[str]:
             f"tile (edges, columns, warps) of {record['block']} in {record['dtype']}: best {best}, "
             f"chosen {record['chosen']}{beside}"
         )
-    reasons = {
-        f"{record.get('contender', '')} {record.get('format', '')}: {record['not run']}"
-        for record in found["steps"]
-        if record["not run"]
-    }
-    notes += [f"not run: {reason}" for reason in sorted(reasons)]
+    if found["device"].get("CUDA"):
+        notes += [
+            f"a training step of {each['network']} by {each['backend']} "
+            + (f"waits for the device: {each['waits']}" if each["waits"] else "never waits for the device")
+            for each in found["waiting"]
+        ]
+    notes += [f"not run: {reason}" for reason in sorted(_not_run(found))]
     if not found["complete"]:
         notes.append("the minutes ran out before everything was measured")
     notes.append(
         "a copy is the ceiling of kernels; peak memory is what a call takes beside parameters and images"
     )
     return notes
+
+
+def _not_run(found: dict[str, Any]) -> set[str]:
+    steps = {
+        f"{each['kind']} of {each['network']} with {each['batch']} images by {each['contender']}, "
+        f"{each['format']}: {each['not run']}"
+        for each in found["steps"]
+        if each["not run"]
+    }
+    kernels = {
+        f"{name}, {each['format']}: {reason}"
+        for part in ("messages", "nodes")
+        for each in found[part]
+        for name, reason in each["not run"].items()
+    }
+    return steps | kernels
 
 
 def _ms(seconds: float) -> str:

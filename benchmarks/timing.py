@@ -73,7 +73,14 @@ def write_results(
         *([""] if notes else []),
     ]
     print("\n".join(lines))
+    path = write_numbers(name, data)
+    path.with_suffix(".md").write_text("\n".join(lines))
+
+
+def write_numbers(name: str, data: Any) -> Path:
+    """Write the numbers alone as JSON, also those of a benchmark that is not at its end; where they are."""
+    about = machine()
     RESULTS.mkdir(exist_ok=True)
-    stem = RESULTS / f"{name}-{about['date']}"
-    stem.with_suffix(".md").write_text("\n".join(lines))
-    stem.with_suffix(".json").write_text(json.dumps({"machine": about, "results": data}, indent=1) + "\n")
+    path = RESULTS / f"{name}-{about['date']}.json"
+    path.write_text(json.dumps({"machine": about, "results": data}, indent=1) + "\n")
+    return path

@@ -51,9 +51,49 @@ def test_the_command_checks_times_and_writes(tmp_path):
         for contender in ("triton", "dense", "2019 method"):
             for form in ("float32", "TF32", "bf16"):
                 assert timed[contender, form] > 0, (contender, form)
+    assert [each["waits"] for each in found["waiting"]] == [""] * len(found["waiting"])
     table = path.with_suffix(".md").read_text()
     assert "checks against float64" in table
     assert "| training | ×0.225, 2 images | bf16 | triton |" in table
+
+
+BROKEN = """
+import sys
+sys.path.insert(0, {root!r} + "/benchmarks")
+import gpu, gpu_checks, gpu_kernels, torch
+from dnw_graph.message_passing import find_backend
+
+def fail(*arguments, **options):
+    raise KeyError("a kernel that does not compile")
+
+find_backend("triton").transposed = fail
+gpu_checks.LIMITS[torch.float32] = 1e-30
+gpu_kernels.NodeOperation = fail
+sys.exit(gpu.main(["--smoke", "--out", {out!r}]))
+"""
+
+
+@pytest.mark.skipif(REASON is not None, reason=str(REASON))
+def test_what_fails_costs_nothing_but_itself_and_is_told(tmp_path):
+    """A check that is off, one that breaks, a contender and a whole part: exit code 1, and all the rest."""
+    code = BROKEN.format(root=str(ROOT), out=str(tmp_path))
+    command = [sys.executable, "-c", code]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    (path,) = tmp_path.glob("gpu_smoke-*.json")
+    found = json.loads(path.read_text())["results"]
+    off = {check["what"]: check for check in found["checks"] if not check["within"]}
+    assert any("a kernel that does not compile" in check.get("reason", "") for check in off.values())
+    assert any(check["error"] > 0 for check in off.values())
+    assert [each["what"] for each in found["errors"]] == ["node operations"]
+    transposed = [each for each in found["messages"] if each["product"] == "transposed"]
+    assert {each["format"] for each in transposed if "triton" in each["not run"]} == {"float32", "bf16"}
+    assert all("dense" in each["seconds"] for each in transposed)
+    assert {each["kind"] for each in found["steps"]} == {"training", "inference"}
+    table = path.with_suffix(".md").read_text()
+    for note in ("OFF: ", "FAILED: node operations", "not run: triton, float32: KeyError"):
+        assert note in table
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
