@@ -43,7 +43,7 @@ _CALLS = {
     "dnw_graph.message_passing.native:Native.accumulate": MESSAGES,
     "dnw_graph.message_passing.native:Native.transposed": MESSAGES_BACK,
     "dnw_graph.message_passing.native:Native.transposed_of_pieces": MESSAGES_BACK,
-    "dnw_graph.message_passing.stage_operator:_edge_gradient": CANDIDATES,
+    "dnw_graph.message_passing.edge_gradient:EdgeGradient.add": CANDIDATES,
     "dnw_graph.models.node_operation:NodeOperation.forward": NODES,
     "dnw_graph.models.network:WiredNetwork.rewire": SELECTION,
 }
