@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from dnw_graph.message_passing import EdgeIndex, choose_backend, message_passing
 from dnw_graph.message_passing.executed import record
 from dnw_graph.models.node_operation import InstanceNorm, NodeOperation
+from dnw_graph.node_operation import NodeKernels, node_kernels
 from dnw_graph.node_operation.plain import depthwise
+from dnw_graph.triton import availability
 
 
 def folded(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -41,9 +43,11 @@ class Affine(nn.Module):
 
 
 class NodeStep(nn.Module):
-    """norm → ReLU → 3×3 of some nodes of a level, as in `NodeOperation`."""
+    """norm → ReLU → 3×3 of some nodes of a level, as in `NodeOperation`; on a GPU in one pass."""
 
     kernel: Tensor
+    zero: Tensor
+    one: Tensor
 
     def __init__(self, operation: NodeOperation, nodes: Tensor) -> None:
         super().__init__()
@@ -57,15 +61,40 @@ class NodeStep(nn.Module):
         else:
             scale, shift = folded(operation.norm)
             self.norm = Affine(scale[nodes], shift[nodes])
+        for name, value in (("zero", 0.0), ("one", 1.0)):
+            made = torch.full((nodes.numel(),), value, device=self.kernel.device)
+            self.register_buffer(name, made, persistent=False)
 
     def forward(self, z: Tensor) -> Tensor:
         """[C, B, H, W] → [C, B, ceil(H/stride), ceil(W/stride)]."""
         if not z.numel():
             height, width = (-(-side // self.stride) for side in z.shape[2:])
             return z.new_zeros(z.shape[0], z.shape[1], height, width)
-        h = depthwise(F.relu(self.norm(z)), self.kernel, self.stride)
+        kernels = fused(z)
+        if kernels is None:
+            h = depthwise(F.relu(self.norm(z)), self.kernel, self.stride)
+        else:
+            h = self._by(kernels, z)
         record(h.numel() * self.kernel[0].numel())
         return h
+
+    def _by(self, kernels: NodeKernels, z: Tensor) -> Tensor:
+        z, norm, mean, rstd = z.contiguous(), self.norm, self.zero, self.one
+        if isinstance(norm, Affine):
+            return kernels.forward(
+                z, mean, rstd, norm.scale.flatten(), norm.shift.flatten(), self.kernel, self.stride
+            )
+        assert isinstance(norm, InstanceNorm)
+        mean, variance = kernels.statistics(z, z.shape[0] * z.shape[1])
+        rstd = torch.rsqrt(variance + norm.eps)
+        return kernels.forward(z, mean, rstd, norm.weight, norm.bias, self.kernel, self.stride)
+
+
+def fused(z: Tensor) -> NodeKernels | None:
+    """Kernels that do a node operation in one pass over maps of this kind; None where torch is to do it."""
+    if z.device.type != "cuda" or availability.reason() or availability.refusal(z.device, z.dtype):
+        return None
+    return node_kernels(z.device, z.dtype)
 
 
 @dataclass(frozen=True)

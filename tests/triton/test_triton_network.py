@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import dnw_graph as dg
+from dnw_graph.inference import layers
 from dnw_graph.message_passing import stage_operator
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
@@ -65,6 +66,24 @@ def test_a_compiled_network_counts_what_it_runs():
     logits, executed = net.run(images(model))
     torch.testing.assert_close(logits, model(images(model)), rtol=1e-4, atol=1e-5)
     assert executed.macs == dg.count(model).macs
+
+
+@pytest.mark.parametrize("make", [mobilenet, tiny])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_compiled_network_may_run_its_node_operations_in_one_pass(make, dtype, monkeypatch):
+    """As on a GPU, where under autocast features are half floats and what was folded is not."""
+    from dnw_graph.triton.node_operation import TritonNodeKernels
+
+    model = make().eval()
+    net, used = dg.compile(model, backend="triton"), []
+    macs = net.run(images(model))[1].macs
+    monkeypatch.setattr(layers, "fused", lambda z: used.append(z.dtype) or TritonNodeKernels())
+    with torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        logits, executed = net.run(images(model))
+    assert set(used) == {dtype}
+    assert executed.macs == macs
+    tolerance = 1e-4 if dtype == torch.float32 else 0.1
+    torch.testing.assert_close(logits.float(), model(images(model)), rtol=tolerance, atol=tolerance)
 
 
 def test_under_autocast_features_are_bfloat16(passing_by):
