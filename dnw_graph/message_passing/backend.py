@@ -82,11 +82,11 @@ class Backend(ABC):
         self, z: Sequence[Tensor], h: Tensor, value: Tensor, index: StageIndex, block: int, *, add: bool
     ) -> None:
         """As `accumulate`, over the edges of one block; value [k]: of all edges of the stage."""
-        raise NotImplementedError(f"backend {self.name} works block by block")
+        raise TypeError(f"backend {self.name} works block by block, not by stage")
 
     def transposed_block(self, g: Sequence[Tensor], value: Tensor, index: StageIndex, block: int) -> Tensor:
         """As `transposed_of_pieces`, over the edges of one block; value as above."""
-        raise NotImplementedError(f"backend {self.name} works block by block")
+        raise TypeError(f"backend {self.name} works block by block, not by stage")
 
     def executed_macs(self, num_edges: int, num_targets: int, num_sources: int, columns: int) -> int:
         """Multiply-accumulates that one call of any of the products is asked to do; 0 without an edge."""

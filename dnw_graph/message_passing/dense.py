@@ -25,10 +25,20 @@ class Dense(Backend):
     def aggregate(self, h: Tensor, value: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
         return _matrix(value, pointer, source, h.shape[0]) @ h
 
+    def accumulate(
+        self, z: Sequence[Tensor], h: Tensor, value: Tensor, pointer: Tensor, source: Tensor, *, add: bool
+    ) -> None:
+        _send(_matrix(value, pointer, source, h.shape[0]), z, h, add=add)
+
     def transposed(
         self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int
     ) -> Tensor:
-        return _matrix(value, pointer, source, num_sources).t() @ g
+        return self.transposed_of_pieces((g,), value, pointer, source, num_sources)
+
+    def transposed_of_pieces(
+        self, g: Sequence[Tensor], value: Tensor, pointer: Tensor, source: Tensor, num_sources: int
+    ) -> Tensor:
+        return _send_back(_matrix(value, pointer, source, num_sources), g)
 
     def edge_gradient(self, g: Tensor, h: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
         return (g @ h.t())[rows_of(pointer, source.numel()), source]
@@ -43,19 +53,28 @@ class Dense(Backend):
     def accumulate_block(
         self, z: Sequence[Tensor], h: Tensor, value: Tensor, index: StageIndex, block: int, *, add: bool
     ) -> None:
-        matrix = _matrix_of_block(value, index, block)
-        for part, rows in zip(z, matrix.split([part.shape[0] for part in z]), strict=True):
-            part.addmm_(rows, h) if add else torch.mm(rows, h, out=part)
+        _send(_matrix_of_block(value, index, block), z, h, add=add)
 
     def transposed_block(self, g: Sequence[Tensor], value: Tensor, index: StageIndex, block: int) -> Tensor:
-        parts = _matrix_of_block(value, index, block).split([part.shape[0] for part in g])
-        d = parts[0].t() @ g[0]
-        for rows, part in zip(parts[1:], g[1:], strict=True):
-            d.addmm_(rows.t(), part)
-        return d
+        return _send_back(_matrix_of_block(value, index, block), g)
 
     def executed_macs_of_stage(self, num_edges: int, blocks: Sequence[tuple[int, int]], columns: int) -> int:
         return sum(targets * sources for targets, sources in blocks) * columns if num_edges else 0
+
+
+def _send(matrix: Tensor, z: Sequence[Tensor], h: Tensor, *, add: bool) -> None:
+    """Write or add matrix [T, S] · h [S, D] to the rows of z [t_i, D]."""
+    for part, rows in zip(z, matrix.split([part.shape[0] for part in z]), strict=True):
+        part.addmm_(rows, h) if add else torch.mm(rows, h, out=part)
+
+
+def _send_back(matrix: Tensor, g: Sequence[Tensor]) -> Tensor:
+    """matrix [T, S] transposed · the rows of g [t_i, D] → [S, D]."""
+    parts = matrix.split([part.shape[0] for part in g])
+    d = parts[0].t() @ g[0]
+    for rows, part in zip(parts[1:], g[1:], strict=True):
+        d.addmm_(rows.t(), part)
+    return d
 
 
 def _matrix(value: Tensor, pointer: Tensor, source: Tensor, num_sources: int) -> Tensor:

@@ -16,49 +16,57 @@ class EdgeGradient:
 
     A selected edge (u, v) gets Σ_{b,y,x} g_v h_u over all images. Any other candidate gets `factor` times
     that over the first `images` of the batch; over none if they are 0.
+
+    For those images one dense product gives both; for the others selected edges have a product of their own.
     """
 
-    def __init__(self, gradient: Tensor, engine: Backend, batch: int, images: int, factor: float) -> None:
+    def __init__(self, gradient: Tensor, engine: Backend, images: int, factor: float) -> None:
         self.gradient, self.engine = gradient, engine
         self.images, self.factor = images, factor
-        self._is_whole = images == batch and factor == 1.0
         self._done: dict[int, int] = {}
-        self._selected: dict[int, Tensor] = {}
+        self._rest: dict[int, Tensor] = {}
         self._blocks: dict[int, Block] = {}
 
     def add(self, block: Block, g: Sequence[Tensor], h: Tensor) -> None:
         """The next images of a block: g [t_i, D], whose rows follow each other, and h [S, D]."""
-        level = block.place.level
-        begun = level in self._blocks
-        self._blocks[level] = block
-        self._add_candidates(block.place, g, h, begun)
-        if self._is_whole or not block.edges or not h.shape[1]:
-            return
-        assert not isinstance(block, BlockOfWhole)
-        found = self.engine.edge_gradient_of_pieces(g, h, block.pointer, block.source)
-        self._selected[level] = self._selected[level] + found if begun else found
-
-    def _add_candidates(self, place: Place, g: Sequence[Tensor], h: Tensor, begun: bool) -> None:
-        gradient = self.gradient[place.candidates]
+        place = block.place
+        begun = place.level in self._blocks
+        self._blocks[place.level] = block
         images = h.shape[1] // place.pixels if place.pixels else 0
         before = self._done.get(place.level, 0)
         self._done[place.level] = before + images
         share = min(max(self.images - before, 0), images) * place.pixels
-        if not share:
-            if not begun:
-                gradient.zero_()
-            return
-        matrix = gradient.view(-1, h.shape[0])
+        if share:
+            self._add_candidates(place, [part[:, :share] for part in g], h[:, :share], begun)
+        elif not begun:
+            self.gradient[place.candidates].zero_()
+        if share < h.shape[1] and block.edges:
+            self._add_selected(block, [part[:, share:] for part in g], h[:, share:])
+
+    def _add_candidates(self, place: Place, g: Sequence[Tensor], h: Tensor, begun: bool) -> None:
+        matrix = self.gradient[place.candidates].view(-1, h.shape[0])
         for rows, part in zip(matrix.split([piece.shape[0] for piece in g]), g, strict=True):
             if begun:
-                rows.addmm_(part[:, :share], h[:, :share].t())
+                rows.addmm_(part, h.t())
             else:
-                torch.mm(part[:, :share], h[:, :share].t(), out=rows)
+                torch.mm(part, h.t(), out=rows)
+
+    def _add_selected(self, block: Block, g: Sequence[Tensor], h: Tensor) -> None:
+        assert not isinstance(block, BlockOfWhole)
+        parts = [part.contiguous() for part in g]
+        found = self.engine.edge_gradient_of_pieces(parts, h.contiguous(), block.pointer, block.source)
+        level = block.place.level
+        self._rest[level] = self._rest[level] + found if level in self._rest else found
 
     def finish(self) -> None:
-        """Scale what unselected edges got, and put that of selected ones in its place."""
-        if self.factor != 1.0:
-            self.gradient *= self.factor
-        for level, found in self._selected.items():
+        """Scale what unselected edges got, and complete that of selected ones."""
+        if self.factor == 1.0 and not self._rest:
+            return
+        own = {}
+        for level, block in self._blocks.items():
+            of_block = self.gradient[block.place.candidates]
+            own[level] = of_block[block.position] + self._rest.get(level, 0)
+        self.gradient *= self.factor
+        for level, values in own.items():
             block = self._blocks[level]
-            self.gradient[block.place.candidates][block.position] = found
+            self.gradient[block.place.candidates][block.position] = values

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import register_flop_formula
 from dnw_graph.message_passing.backend import find_backend, usable_backend
 from dnw_graph.message_passing.edge_gradient import EdgeGradient
 from dnw_graph.message_passing.executed import record
-from dnw_graph.message_passing.stage_block import blocks_of, places_of
+from dnw_graph.message_passing.stage_block import Block, places_of
 
 
 @torch.library.custom_op("dnw_graph::message_passing", mutates_args=())
@@ -101,10 +101,10 @@ def edge_gradient(
     engine = usable_backend(backend, g.device, g.dtype)
     batch = h.shape[1]
     reached = 0 if reach == "selected" else batch if images < 0 else images
-    edges = EdgeGradient(gradient, engine, batch, reached, factor)
-    places = places_of((h.shape[0], g.shape[0]), (g.shape[0],), h.shape[2] * h.shape[3])
-    (block,) = blocks_of(gradient, [pointer], [source], [position], places)
-    edges.add(block, [_rows(g)], _rows(h))
+    edges = EdgeGradient(gradient, engine, reached, factor)
+    (place,) = places_of((h.shape[0], g.shape[0]), (g.shape[0],), h.shape[2] * h.shape[3])
+    # Values of edges play no part in their gradient.
+    edges.add(Block(place, g.new_empty(0), pointer, source, position), [_rows(g)], _rows(h))
     edges.finish()
     return gradient
 
@@ -168,11 +168,9 @@ def _gradient_flops(  # type: ignore[no-untyped-def]
     factor, **kwargs
 ) -> int:  # fmt: skip
     columns = _columns(h_shape)
-    whole = reach == "candidates" and factor == 1.0 and images in (-1, h_shape[1])
-    selected = 0 if whole else _macs(backend, source_shape[0], g_shape[0], h_shape[0], columns)
-    if reach != "candidates":
-        return 2 * selected
-    share = columns if images < 0 else columns * images // max(1, int(h_shape[1]))
+    reached = 0 if reach == "selected" else int(h_shape[1]) if images < 0 else images
+    share = columns * reached // max(1, int(h_shape[1]))
+    selected = _macs(backend, source_shape[0], g_shape[0], h_shape[0], columns - share)
     return 2 * (g_shape[0] * h_shape[0] * share + selected)
 
 

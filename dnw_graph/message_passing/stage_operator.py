@@ -190,7 +190,7 @@ def run_stage_backward(
     gradients = Parameters(torch.zeros_like(scale), torch.zeros_like(shift), torch.zeros_like(kernel))
     grad_weight = torch.empty_like(weight) if wants_weight else weight.new_empty(0)
     reached = images if reach == "candidates" else 0
-    edges = EdgeGradient(grad_weight, stage.engine, z.shape[1], reached, factor) if wants_weight else None
+    edges = EdgeGradient(grad_weight, stage.engine, reached, factor) if wants_weight else None
     parts = _parts(z, sizes, g.shape[2] * g.shape[3], norm)
     statistics = _statistics_of(mean, variance, parts, sizes, norm)
     for part, of_part in zip(parts, _states_of(states, parts, sizes, (g.shape[2], g.shape[3])), strict=True):
@@ -286,10 +286,10 @@ def _backward_flops(  # type: ignore[no-untyped-def]
     messages = _messages(backend, pointer_shapes, source_shapes, sizes, targets, columns)
     # The convolution once more, its gradient to the maps and to the kernels.
     macs = 3 * 9 * sum(sizes[:-1]) * columns + messages
-    if wants_weight and reach == "candidates":
-        macs += weight_shape[0] * columns * images // max(1, z_shape[1])
-    if wants_weight and (reach == "selected" or images < z_shape[1] or factor != 1.0):
-        macs += messages
+    if wants_weight:
+        share = columns * (images if reach == "candidates" else 0) // max(1, int(z_shape[1]))
+        macs += weight_shape[0] * share
+        macs += _messages(backend, pointer_shapes, source_shapes, sizes, targets, columns - share)
     return 2 * macs
 
 

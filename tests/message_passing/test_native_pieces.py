@@ -106,11 +106,12 @@ def test_two_pieces_are_one_matrix(split, rest, sources, columns, share, threads
 
 
 @pytest.mark.parametrize("columns", COLUMNS[1:])
-def test_pieces_are_what_other_backends_make_of_them(columns, native):
-    """They join them before, and split them after, a product of one matrix."""
-    case, dense = Case(3, 5, 6, columns, 0.4), find_backend("dense")
-    assert type(dense).accumulate is Backend.accumulate
-    for got, expected in zip(case.everything(native), case.everything(dense), strict=True):
+@pytest.mark.parametrize("other", ["dense", "csr"])
+def test_pieces_are_what_other_backends_make_of_them(columns, other, native):
+    """Dense multiplies piece by piece; csr joins pieces before, and splits them after, one product."""
+    case = Case(3, 5, 6, columns, 0.4)
+    assert type(find_backend("csr")).accumulate is Backend.accumulate
+    for got, expected in zip(case.everything(native), case.everything(find_backend(other)), strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
