@@ -102,8 +102,14 @@ typedef struct {
     float *out; /* [edges] */
 } edge_arguments;
 
-/* Floats that a product needs to pack a tile of so many sources into, and those of a widest vector. */
-static inline int64_t product_floats(int64_t num_sources) { return num_sources * 8 * MOST_LANES; }
+/* What a product packs at a time, in bytes, if one tile is not more: half a second-level cache. */
+enum { PACKED_BYTES = 256 * 1024 };
+
+/* Floats that a product of so many sources needs to pack tiles into, the widest being 8 vectors. */
+static inline int64_t product_floats(int64_t num_sources) {
+    const int64_t one_tile = num_sources * 8 * MOST_LANES, all = PACKED_BYTES / (int64_t)sizeof(float);
+    return one_tile > all ? one_tile : all;
+}
 
 /* A node operation in training: maps [channels][images][height][width] of states, and the norm's constants. */
 typedef struct {

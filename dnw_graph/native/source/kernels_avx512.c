@@ -20,6 +20,7 @@
 #define HALF_TILE dnw_half_tile
 #include "vector.h"
 #include "messages.h"
+#include "products.h"
 #include "node.h"
 #include "stem.h"
 #include "head.h"

@@ -6,6 +6,7 @@
 #define HALF_TILE(...) ((void)0)
 #include "vector.h"
 #include "messages.h"
+#include "products.h"
 #include "node.h"
 #include "stem.h"
 #include "head.h"
