@@ -17,6 +17,7 @@ from dnw_graph.inference.head import compile_head
 from dnw_graph.inference.layers import Choice
 from dnw_graph.inference.liveness import liveness
 from dnw_graph.inference.plan_layers import plan_of
+from dnw_graph.inference.profile import OperationTime, profiled
 from dnw_graph.inference.stem import compile_stem
 from dnw_graph.message_passing import usable_backend
 from dnw_graph.message_passing.executed import Executed, record, recording
@@ -98,6 +99,20 @@ class CompiledNetwork(nn.Module):
         _last_executed(self)[0] = executed.macs
         return logits, executed
 
+    @torch.no_grad()
+    def profile(self, images: Tensor, calls: int = 20) -> list[OperationTime]:
+        """What each operation of the engine does for an image, and its seconds, the median of some calls.
+
+        images  [1, C, S, S]
+        Seconds are those of the calling thread, one of a team; last comes what it waits for the others.
+        Raises InputError if the network does not run on backend native, or the image does not fit it.
+        """
+        check_batch(images)
+        if not self._runs_natively():
+            raise InputError(f"a profile is of backend native only; this network runs on {self.backend}")
+        self._check_native(images)
+        return profiled(self._engine.plan(images), images, calls)
+
     def _runs_natively(self) -> bool:
         # The C kernels know float32 only: where autocast asks for less, `auto` leaves the choice to torch.
         wants_less = self._choice.asked == "auto" and torch.is_autocast_enabled("cpu")
@@ -105,18 +120,21 @@ class CompiledNetwork(nn.Module):
 
     def _run_native(self, images: Tensor) -> tuple[Tensor, Executed]:
         """The same in one call of C."""
-        channels = self.stem.image_channels
-        if images.dtype != torch.float32 or images.device.type != "cpu" or images.shape[1] != channels:
-            raise InputError(
-                f"images are {images.dtype} {list(images.shape)} on {images.device}; backend native wants "
-                f"float32 [B, {channels}, H, W] on the cpu"
-            )
+        self._check_native(images)
         # A plan that is made on the way evaluates constant nodes, which is no work of this call.
         logits, macs = self._engine.run(images)
         with recording(images.shape[0]) as executed:
             record(macs)
         _last_executed(self)[0] = executed.macs
         return logits, executed
+
+    def _check_native(self, images: Tensor) -> None:
+        channels = self.stem.image_channels
+        if images.dtype != torch.float32 or images.device.type != "cpu" or images.shape[1] != channels:
+            raise InputError(
+                f"images are {images.dtype} {list(images.shape)} on {images.device}; backend native wants "
+                f"float32 [B, {channels}, H, W] on the cpu"
+            )
 
     def _plan(self, image: tuple[int, int, int]) -> Plan:
         constants = self._constants_for(*self.stem.sides(*image[1:]))  # type: ignore[operator]

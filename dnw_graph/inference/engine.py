@@ -17,7 +17,7 @@ class Plan:
     """A plan in C, for images of one size; it may be run by several threads of Python at once."""
 
     def __init__(self, tables: Tables, classes: int) -> None:
-        self.classes = classes
+        self.classes, self.work = classes, tables.work
         self._library = library.load()
         self._plan = self._library.dnw_plan_new(
             tables.tables.ctypes.data,
@@ -35,8 +35,12 @@ class Plan:
         self._lock = threading.Lock()
         weakref.finalize(self, _free, self._library, self._plan, self._spaces)
 
-    def run(self, images: Tensor) -> tuple[Tensor, int]:
-        """images [B, C, H, W] float32, contiguous, of the plan's size → logits, MACs of the whole batch."""
+    def run(self, images: Tensor, seconds: Tensor | None = None) -> tuple[Tensor, int]:
+        """images [B, C, H, W] float32, contiguous, of the plan's size → logits, MACs of the whole batch.
+
+        seconds  [operations + 1] float64: what each operation takes on this thread is added to it, and last
+                 what it waits for others
+        """
         logits = images.new_empty(images.shape[0], self.classes)
         if not images.shape[0]:
             return logits, 0
@@ -44,7 +48,13 @@ class Plan:
         space = self._space(threads)
         try:
             macs = self._library.dnw_plan_run(
-                self._plan, space, images.data_ptr(), images.shape[0], logits.data_ptr(), threads
+                self._plan,
+                space,
+                images.data_ptr(),
+                images.shape[0],
+                logits.data_ptr(),
+                threads,
+                None if seconds is None else seconds.data_ptr(),
             )
         finally:
             with self._lock:
@@ -85,8 +95,12 @@ class Engine:
 
     def run(self, images: Tensor) -> tuple[Tensor, int]:
         """images [B, C, H, W] float32 on the CPU → logits [B, classes], MACs of the whole batch."""
+        return self.plan(images).run(images.contiguous())
+
+    def plan(self, images: Tensor) -> Plan:
+        """The plan for images of this size."""
         _, channels, height, width = images.shape
         size = (channels, height, width)
         if size not in self._plans:
             self._plans[size] = self._make(size)
-        return self._plans[size].run(images.contiguous())
+        return self._plans[size]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from dnw_graph.native.tables import (
     BY_CHANNELS,
     BY_ROWS,
     LINE,
+    MESSAGES,
     NODE,
     POOL,
     ROW,
@@ -23,6 +25,7 @@ from dnw_graph.native.tables import (
     Header,
     Operation,
     Tables,
+    Work,
     joined_tables,
     map_stride,
     padded,
@@ -57,13 +60,21 @@ class Maps:
 
 @dataclass
 class Builder:
-    """Collects operations in the order in which they run, for images [channels, height, width]."""
+    """Collects operations in the order in which they run, for images [channels, height, width].
+
+    block  sources whose edges go by together; None: the layers choose
+    """
 
     image: tuple[int, int, int]
+    block: int | None = None
     constants: Constants = field(default_factory=Constants)
     maps: list[Maps] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
+    work: list[Work] = field(default_factory=list)
+    # What operations are added for from now on.
+    stage: str = "stem"
+    level: int = 0
     _edges: list[tuple[int | None, np.ndarray, np.ndarray]] = field(default_factory=list)
     _fusing: int | None = None
 
@@ -78,10 +89,14 @@ class Builder:
         self._edges.append((buffer, source, weight))
         return place
 
-    def add(self, operation: Operation) -> None:
-        """Append to the open fused group, or in a group of its own; nothing if it has no channel."""
+    def add(self, operation: Operation, edges: int = 0) -> None:
+        """Append to the open fused group, or in a group of its own; nothing if it has no channel.
+
+        edges  of MESSAGES
+        """
         if not operation.channels:
             return
+        self.work.append(self._work(operation, edges))
         if self._fusing is None or self._fusing == len(self.groups):
             self.groups.append(Group(len(self.operations), 0, self._split(operation)))
         self.groups[-1].count += 1
@@ -90,6 +105,26 @@ class Builder:
             maps = self.maps[number]
             maps.first_group = len(self.groups) - 1 if maps.first_group < 0 else maps.first_group
             maps.last_group = len(self.groups) - 1
+
+    def _work(self, operation: Operation, edges: int) -> Work:
+        read = self.image if operation.kind == STEM else self._shape(operation.source)
+        written = (1, 1) if operation.kind == POOL else self._shape(operation.target)[1:]
+        pixels, channels = written[0] * written[1], operation.channels
+        if operation.kind == MESSAGES:
+            kind, macs, numbers = "messages", edges, read[0] * pixels + 2 * edges
+        elif operation.kind == STEM:
+            kind, macs, numbers = "convolution", 9 * channels * read[0], prod(read)
+        elif operation.kind == NODE:
+            kind, macs, numbers = "nodes", 9 * channels, channels * read[1] * read[2]
+        else:
+            kind, macs, numbers = "pooling", 0, channels * read[1] * read[2]
+        if operation.carried != ABSENT:
+            numbers += channels * pixels
+        return Work(self.stage, self.level, kind, macs * pixels, 4 * (numbers + channels * pixels))
+
+    def _shape(self, number: int) -> tuple[int, int, int]:
+        maps = self.maps[number]
+        return maps.count, maps.height, maps.width
 
     def _split(self, operation: Operation) -> int:
         whole_maps = operation.kind == POOL or (operation.kind == NODE and operation.option)
@@ -157,7 +192,7 @@ class Builder:
             classes,
             **classifier,
         )
-        return joined_tables(header, buffers, self.operations, self.groups, self.constants)
+        return joined_tables(header, buffers, self.operations, self.groups, self.constants, self.work)
 
     def _places(self, per_thread: bool) -> tuple[list[int | None], int]:
         """First float of each buffer of one arena, and the arena's size.

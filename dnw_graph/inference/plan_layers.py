@@ -17,6 +17,9 @@ from dnw_graph.native.tables import ABSENT, LINE, MESSAGES, NODE, POOL, STEM, Op
 # Bytes of all sources' tiles that stay in a core's second-level cache beside the edges, and the fewest pixels
 # for which the edges are worth reading.
 _CACHE, _SMALLEST_TILE = 192 * 1024, 32
+# Sources and pixels whose tiles stay in the first-level cache; the edges from a block that a target must have
+# on average to be worth another visit; pixels up to which a whole map is one tile.
+_BLOCK, _BLOCK_TILE, _WORTH_A_BLOCK, _SMALL_MAP = 128, 56, 6, 64
 # Bytes of the first stage's maps from which on they run strip by strip.
 _LARGE = 1024 * 1024
 
@@ -31,6 +34,7 @@ def plan_of(
     *,
     fused_stages: int | None = None,
     strip_rows: int = 2,
+    block: int | None = None,
 ) -> Tables:
     """The plan of a compiled network for images [channels, height, width].
 
@@ -38,8 +42,10 @@ def plan_of(
     fused_stages   the stem and so many stages run strip by strip, up to the first node operation of the next;
                    None: 1 if the first stage's maps are too large for a core's cache
     strip_rows     rows of that operation's output that a strip makes
+    block          sources whose edges a tile of targets walks before the next ones'; None: as many as stay in
+                   the first-level cache, where targets have edges enough
     """
-    builder = Builder(image)
+    builder = Builder(image, block)
     if fused_stages is None:
         height, width = stem.sides(*image[1:])  # type: ignore[operator]
         fused_stages = int(4 * height * width * sum(stages[0].sizes) > _LARGE)
@@ -47,8 +53,10 @@ def plan_of(
         builder.fuse()
     z = _add_stem(builder, stem)
     for number, (stage, base) in enumerate(zip(stages, bases, strict=True)):
+        builder.stage = f"stage_{number}"
         z = _add_stage(builder, stage, z, *base, end_fusing=strip_rows if number == fused_stages else None)
     builder.end_fusing(strip_rows)
+    builder.stage, builder.level = "head", 0
     return _add_head(builder, head, z, logits)
 
 
@@ -84,7 +92,7 @@ def _add_stem(builder: Builder, stem: nn.Module) -> int:
     row, column = np.divmod(np.arange(weight.size), weight.shape[1])
     pointwise = _messages(builder, narrow, out, row, column, weight.reshape(-1))
     pointwise.bias = _place(builder, stem.pointwise.bias)
-    builder.add(pointwise)
+    builder.add(pointwise, weight.size)
     return out
 
 
@@ -111,11 +119,13 @@ def _add_stage(
     h = builder.new_maps(int(offsets[len(steps)]), *_sides_after(builder, z, steps[0].stride))
     row, column, weight = _incoming(stage, offsets)
     for level, step in enumerate(steps):
+        builder.level = level
         _add_node_step(builder, step, z, h, int(offsets[level]))
         if not level and end_fusing is not None:
             builder.end_fusing(end_fusing)
         first, end = offsets[level + 1 : level + 3]
         here = (row >= first) & (row < end)
+        builder.level = level + 1
         out = builder.new_maps(int(end - first), *_sides_after(builder, h, 1))
         messages = _messages(builder, h, out, row[here] - first, column[here], weight[here])
         if stage.carries and level == len(steps) - 1:
@@ -125,7 +135,7 @@ def _add_stage(
             _set_base(builder, messages, readout_base)
         elif base is not None:
             _set_base(builder, messages, base[first - offsets[1] : end - offsets[1]])
-        builder.add(messages)
+        builder.add(messages, int(here.sum()))
         z = out
     return z
 
@@ -174,11 +184,30 @@ def _messages(
     builder: Builder, source: int, target: int, row: np.ndarray, column: np.ndarray, weight: np.ndarray
 ) -> Operation:
     """Edges sorted by target row, from the maps of one buffer to those of another."""
-    targets, constants = builder.maps[target].count, builder.constants
-    pointer = constants.add_numbers(np.searchsorted(row, np.arange(targets + 1)))
-    edges = builder.add_edges(source, column, weight)
-    tile = max(_SMALLEST_TILE, _CACHE // (4 * max(1, builder.maps[source].count)))
-    return Operation(MESSAGES, source, 0, target, 0, targets, pointer=pointer, edges=edges, tile=tile)
+    maps, constants = builder.maps[source], builder.constants
+    targets = builder.maps[target].count
+    sources = int(column.max(initial=0)) + 1
+    tile, size = _tile(maps.height * maps.pitch, sources, weight.size / max(1, targets), builder.block)
+    block = column // size
+    order = np.lexsort((column, row, block))
+    blocks = int(block.max(initial=0)) + 1
+    pointer = constants.add_numbers(
+        np.searchsorted((block * targets + row)[order], np.arange(blocks * targets + 1))
+    )
+    edges = builder.add_edges(source, column[order], weight[order])
+    return Operation(
+        MESSAGES, source, 0, target, 0, targets, pointer=pointer, edges=edges, tile=tile, blocks=blocks
+    )
+
+
+def _tile(pixels: int, sources: int, edges_per_target: float, block: int | None) -> tuple[int, int]:
+    """Pixels of a tile of messages, and sources of a block, for maps of so many pixels."""
+    tile = max(_SMALLEST_TILE, _CACHE // (4 * max(1, sources)))
+    if block is not None:
+        return tile, block
+    if tile < _BLOCK_TILE and edges_per_target * _BLOCK >= _WORTH_A_BLOCK * sources:
+        return _BLOCK_TILE, _BLOCK
+    return max(tile, pixels if pixels <= _SMALL_MAP else 0), max(1, sources)
 
 
 def _set_base(builder: Builder, messages: Operation, base: Tensor | None) -> None:

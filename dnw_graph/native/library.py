@@ -116,5 +116,5 @@ _FUNCTIONS: dict[str, tuple[type | None, list[type]]] = {
     "dnw_plan_free": (None, [_pointer]),
     "dnw_workspace_new": (_pointer, [_pointer, _int]),
     "dnw_workspace_free": (None, [_pointer]),
-    "dnw_plan_run": (_long, [_pointer, _pointer, _pointer, _long, _pointer, _int]),
+    "dnw_plan_run": (_long, [_pointer, _pointer, _pointer, _long, _pointer, _int, _pointer]),
 }

@@ -53,8 +53,27 @@ class Operation:
     carried: int = ABSENT
     carried_map: int = 0
     tile: int = 0
+    blocks: int = 1
     eps: int = ABSENT
     needs: int = 0
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an operation is there for and does for one image.
+
+    stage   "stem", "stage_0" …, "head"
+    level   that sends (nodes), or that hears (messages), within the stage
+    kind    "convolution", "nodes", "messages" or "pooling"
+    macs    multiply-accumulates
+    bytes   that must move at least: maps and numbers that are read or written, each once
+    """
+
+    stage: str
+    level: int
+    kind: str
+    macs: int
+    bytes: int
 
 
 @dataclass
@@ -130,6 +149,7 @@ class Tables:
     constants: np.ndarray  # float32
     numbers: np.ndarray  # int32
     edges: np.ndarray  # EDGE
+    work: list[Work]  # of each operation
 
 
 def joined_tables(
@@ -138,6 +158,7 @@ def joined_tables(
     operations: list[Operation],
     groups: list[Group],
     constants: Constants,
+    work: list[Work],
 ) -> Tables:
     """Everything in the form in which it is handed over."""
     rows: list[Header | Buffer | Operation | Group] = [header, *buffers, *operations, *groups]
@@ -146,6 +167,7 @@ def joined_tables(
         np.concatenate([np.empty(0, np.float32), *constants.floats]),
         np.concatenate([np.empty(0, np.int32), *constants.numbers]),
         np.concatenate([np.empty(0, EDGE), *constants.edges]),
+        work,
     )
 
 

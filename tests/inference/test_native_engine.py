@@ -7,6 +7,7 @@ import gc
 import os
 import subprocess
 import sys
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 import dnw_graph as dg
 from dnw_graph.errors import InputError
 from dnw_graph.inference.engine import Plan
+from dnw_graph.inference.plan import Builder
 from dnw_graph.inference.plan_layers import plan_of
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
@@ -26,6 +28,8 @@ from dnw_graph.native import library
 pytestmark = pytest.mark.skipif(
     library.reason() is not None, reason="the C kernels are not built: no compiler"
 )
+
+add = Builder.add
 
 LAW = settings(max_examples=60, deadline=None)
 
@@ -96,8 +100,8 @@ def small_network(**options):
 
 @given(data=st.data())
 @LAW
-def test_running_strip_by_strip_changes_no_bit(data, networks):
-    """Every way of fusing stages, with rings of any size, against one operation at a time."""
+def test_running_strip_by_strip_and_block_by_block_changes_no_bit(data, networks):
+    """Every way of fusing stages, with rings and blocks of any size, against one operation at a time."""
     model = data.draw(networks.mobilenets()).float()
     network = dg.compile(model, "csr")
     side = data.draw(st.integers(1, 70), "side")
@@ -113,7 +117,8 @@ def test_running_strip_by_strip_changes_no_bit(data, networks):
     fused = data.draw(st.integers(1, len(network.stages)), "fused")
     rows = data.draw(st.integers(1, 5), "rows of a strip")
     torch.set_num_threads(data.draw(st.integers(1, 5), "threads"))
-    found, same_macs = logits(fused_stages=fused, strip_rows=rows)
+    block = data.draw(st.sampled_from([None, 1, 2, 3, 7]), "sources of a block")
+    found, same_macs = logits(fused_stages=fused, strip_rows=rows, block=block)
     assert torch.equal(found, expected)
     assert same_macs == macs
 
@@ -154,6 +159,57 @@ def test_a_forked_process_can_run_it():
     if not child:
         os._exit(0 if torch.equal(network(images), expected) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize(("density", "blocks"), [(0.02, 1), (0.2, 12)])
+def test_many_edges_go_by_in_blocks(density, blocks, monkeypatch):
+    """The networks above are too small for it: here targets hear from more sources than a cache holds."""
+    seen = []
+    monkeypatch.setattr(Builder, "add", lambda self, o, *edges: (seen.append(o.blocks), add(self, o, *edges)))
+    model = small_network(blocks=((8, 300, 1, 6), (300, 10, 2, 1)), density=density)
+    images = images_for(model, 2)
+    assert relative(dg.compile(model, "native")(images), dg.compile(model, "csr")(images)) < 2e-5
+    assert max(seen) == blocks
+
+
+def test_a_profile_has_every_operation_and_its_work():
+    model = small_network()
+    network, images = dg.compile(model, "native"), images_for(model, 1)
+    found = network.profile(images, calls=3)
+    assert all(each.seconds > 0 for each in found[:-1])
+    assert found[-1].work.kind == "waiting"
+    # The classifier is no operation of its own.
+    live = network._alive.live[-1].numel()
+    assert sum(each.work.macs for each in found) == dg.count(model).macs - 3 * live
+    first, nodes = found[0].work, found[1].work
+    channels, side = first.macs // (27 * 12 * 12), 12
+    assert (first.stage, first.kind) == ("stem", "convolution")
+    assert first.bytes == 4 * (3 * 24 * 24 + channels * side * side)
+    assert (nodes.stage, nodes.level, nodes.kind) == ("stage_0", 0, "nodes")
+    assert nodes.bytes == 4 * 2 * channels * side * side
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_profile_takes_no_longer_than_its_calls(threads):
+    network, images = dg.compile(small_network(), "native"), images_for(small_network(), 1)
+    torch.set_num_threads(threads)
+    network(images)
+    start = time.perf_counter()
+    found = network.profile(images, calls=1)
+    assert 0 < sum(each.seconds for each in found) < time.perf_counter() - start
+
+
+def test_a_profile_of_nothing_is_refused():
+    model = small_network()
+    network = dg.compile(model, "native")
+    with pytest.raises(InputError, match="0 calls"):
+        network.profile(images_for(model, 1), calls=0)
+    with pytest.raises(InputError, match="2 images"):
+        network.profile(images_for(model, 2))
+    with pytest.raises(InputError, match="backend native only; this network runs on csr"):
+        dg.compile(model, "csr").profile(images_for(model, 1))
+    with pytest.raises(InputError, match=r"float32 \[B, 3, H, W\]"):
+        network.profile(torch.zeros(1, 1, 24, 24))
 
 
 def test_auto_is_native_for_float32_on_a_cpu():

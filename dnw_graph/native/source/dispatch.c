@@ -3,11 +3,14 @@
 
 #include "kernels.h"
 
-enum { STEM_ROWS = 9 }; /* rows of each channel that a strip of the stem reads */
+/* Rows of each channel that a strip of the stem reads, and of a map that a strip of a node operation does. */
+enum { STEM_ROWS = 9, NODE_ROWS = 33 };
 
 int64_t dnw_scratch_floats(int in_width, int in_channels) {
     const int64_t pitch = in_width + 6 * MOST_LANES;
-    return STEM_ROWS * in_channels * pitch + 2 * MOST_LANES;
+    const int64_t stem = STEM_ROWS * in_channels * pitch + 2 * MOST_LANES;
+    const int64_t node = NODE_ROWS * pitch > NODE_FLOATS ? NODE_ROWS * pitch : NODE_FLOATS;
+    return stem > node ? stem : node;
 }
 
 static int runs(const kernel_table *table) {

@@ -21,7 +21,8 @@ typedef struct {
     const float *sources;
     float *targets;
     int64_t target_stride;
-    const int32_t *pointer; /* [targets + 1]: edges of target t are pointer[t] .. pointer[t + 1] */
+    const int32_t *pointer; /* [blocks · targets + 1]: edges from block b of the sources to target t are pointer[i] .. */
+                            /* pointer[i + 1], i = b · targets + t */
     const edge *edges;
     const float *bias; /* [targets], or NULL */
     const float *base; /* maps that are there before any message, or NULL; target t has number base_row[t] of */
@@ -31,7 +32,8 @@ typedef struct {
     int64_t carried_stride;
     const int32_t *carry;
     int pitch, source_ring, target_ring; /* see below; base and carried maps are never rings */
-    int tile; /* pixels of all sources that are worth keeping in cache */
+    int num_targets, blocks;
+    int tile; /* pixels of all sources of a block that are worth keeping in cache */
 } messages_arguments;
 
 typedef struct {
@@ -46,7 +48,11 @@ typedef struct {
     const float *scale, *shift; /* [channels] */
     const float *kernel;        /* [channels][9] */
     const float *bias;          /* [channels], or NULL */
+    float *scratch;
 } node_arguments;
+
+/* Floats of scratch that a node operation fills at a time, if one strip of a map is not more. */
+enum { NODE_FLOATS = 4096 };
 
 typedef struct {
     const float *images; /* [in_channels][in_height][in_width], without padding */

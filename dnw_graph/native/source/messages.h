@@ -1,14 +1,15 @@
 /* Message passing: z_t = what is there already + Σ over incoming edges of weight · h_source.
 
    A tile of N vectors of pixels stays in registers while a target's edges go by: one broadcast and N
-   fused multiply-adds with a memory operand for each edge. Rows end at a multiple of 8 floats: where that is half
+   fused multiply-adds with a memory operand for each edge. Where targets have many edges, sources go by in blocks whose
+   tiles stay in the first-level cache, and the sums wait in the targets meanwhile. Rows end at a multiple of 8 floats: where that is half
    a vector, HALF_TILE does what is left. */
 
 enum { AHEAD = 8 }; /* edges: what the source of a later one sends is fetched meanwhile */
 
 #define TILE(N)                                                                                               \
     INLINE void tile_##N(const edge *e, const edge *end, const float *h, float *z, float start,               \
-                         const float *base, const float *carried) {                                           \
+                         const float *base, const float *carried, int far) {                                  \
         vec sum[N];                                                                                           \
         for (int i = 0; i < N; i++) sum[i] = splat(start);                                                    \
         if (base)                                                                                             \
@@ -19,7 +20,8 @@ enum { AHEAD = 8 }; /* edges: what the source of a later one sends is fetched me
             const float *from = h + e->offset;                                                                \
             ONE_ADDRESS(from);                                                                                \
             const vec weight = splat(e->weight);                                                              \
-            for (int i = 0; i < N; i += 64 / (4 * LANES)) __builtin_prefetch(h + e[AHEAD].offset + i * LANES);  \
+            if (far)                                                                                          \
+                for (int i = 0; i < N; i += 64 / (4 * LANES)) __builtin_prefetch(h + e[AHEAD].offset + i * LANES); \
             for (int i = 0; i < N; i++) sum[i] += weight * load(from + i * LANES);                            \
         }                                                                                                     \
         for (int i = 0; i < N; i++) store(z + i * LANES, sum[i]);                                             \
@@ -30,7 +32,15 @@ enum { AHEAD = 8 }; /* edges: what the source of a later one sends is fetched me
             tile_##N(a->edges + a->pointer[t], a->edges + a->pointer[t + 1], a->sources + source,             \
                      a->targets + t * a->target_stride + target, a->bias ? a->bias[t] : 0.0f,                  \
                      a->base && a->base_row[t] >= 0 ? a->base + a->base_row[t] * a->base_stride + pixel : 0,   \
-                     a->carry && a->carry[t] >= 0 ? a->carried + a->carry[t] * a->carried_stride + pixel : 0); \
+                     a->carry && a->carry[t] >= 0 ? a->carried + a->carry[t] * a->carried_stride + pixel : 0, a->blocks == 1); \
+        for (int block = 1; block < a->blocks; block++) {                                                     \
+            const int32_t *pointer = a->pointer + block * a->num_targets;                                     \
+            for (int t = first; t < end; t++) {                                                               \
+                float *z = a->targets + t * a->target_stride + target;                                        \
+                if (pointer[t] == pointer[t + 1]) continue;                                                   \
+                tile_##N(a->edges + pointer[t], a->edges + pointer[t + 1], a->sources + source, z, 0.0f, 0, z, 0); \
+            }                                                                                                 \
+        }                                                                                                     \
     }
 
 TILE(1)

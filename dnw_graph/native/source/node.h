@@ -1,71 +1,66 @@
 /* The node operation: norm, ReLU, 3×3 convolution of each map by its own kernel, padding 1.
 
-   One column of vectors goes down the rows. Each row is normed where it is loaded, three times for the three
-   columns of the kernel: cheaper than keeping a normed copy, whose shifted loads would wait for its stores.
-   It adds to three sums: the row of output above it, its own, and the one below. */
+   A strip of rows is normed and rectified into a scratch that stays in the first-level cache, with zeros around it and,
+   for a step of 2, odd and even columns apart; the convolution then reads it at any lane, without masks. Small maps
+   are brought there several at a time, so that no load waits for the store of its neighbours. */
 
-enum { STRIP = 16 }; /* rows that all columns go down before the next ones: they stay in the first-level cache */
+enum { STRIP = 16, MOST_MAPS = 16 }; /* rows of output that are made from one filling of the scratch; maps likewise */
 
+/* How the scratch is laid out, in floats: rows of [LANES zeros][part] or, for a step of 2, [LANES zeros][odd][even].
+   last: lanes of the last vector that have a column of the map, or of odd columns. */
 typedef struct {
-    vec scale, shift, start, k[9];
-    ivec left, right; /* which lanes have a neighbour on that side */
-} node_constants;
+    int wide, part;
+    ivec last;
+} node_scratch;
+
+INLINE node_scratch scratch_of_node(const node_arguments *a) {
+    const int part = (a->out_width + LANES - 1) / LANES * LANES;
+    if (a->step == 1) return (node_scratch){part + 2 * LANES, part + LANES, first_lanes(a->in_width % LANES)};
+    return (node_scratch){2 * part + LANES, part, first_lanes(a->in_width / 2 - part + LANES)};
+}
 
 INLINE vec activation(const float *z, vec scale, vec shift) { return relu(load(z) * scale + shift); }
 
-/* Σ over a row of kernel i of what this row of z gives. */
-#define ROW_OF_KERNEL(sum, i) (sum) += left * c->k[3 * (i)], (sum) += mid * c->k[3 * (i) + 1], (sum) += right * c->k[3 * (i) + 2]
-
-/* Output rows [first, end) of one column of vectors; z: its first lane in row 0 of the map. `edges`: it has a lane
-   without a neighbour. */
-INLINE void go_down(const node_arguments *a, const node_constants *c, const float *z, float *h, int first, int end,
-                    int edges) {
-    vec above = c->start, here = c->start, below, left, mid, right;
-    for (int y = first - 1; y <= end; y++) {
-        below = c->start;
-        if (y >= 0 && y < a->in_height) {
-            const float *row = z + (y & a->in_ring) * a->in_pitch;
-            left = activation(row - 1, c->scale, c->shift);
-            mid = activation(row, c->scale, c->shift);
-            right = activation(row + 1, c->scale, c->shift);
-            if (edges) left = keep(left, c->left), right = keep(right, c->right);
-            ROW_OF_KERNEL(above, 2);
-            ROW_OF_KERNEL(here, 1);
-            ROW_OF_KERNEL(below, 0);
-        }
-        if (y > first) store(h + ((y - 1) & a->out_ring) * a->out_pitch, above);
-        above = here, here = below;
+/* Row y of a map, normed and rectified, to its row of the scratch; zeros above and below the map. */
+INLINE void fill_row(const node_arguments *a, const float *z, vec scale, vec shift, int y, node_scratch s, float *to) {
+    if (y < 0 || y >= a->in_height) {
+        for (int x = 0; x < s.wide - LANES; x += LANES) store(to + x, splat(0.0f));
+        return;
+    }
+    const float *row = z + (int64_t)(y & a->in_ring) * a->in_pitch;
+    if (a->step == 1) {
+        int x = 0;
+        for (; x + LANES <= a->in_width; x += LANES) store(to + x, activation(row + x, scale, shift));
+        store(to + x, keep(activation(row + x, scale, shift), s.last));
+        return;
+    }
+    for (int x = 0; x < a->out_width; x += LANES) {
+        vec even, odd;
+        deinterleave(activation(row + 2 * x, scale, shift), activation(row + 2 * x + LANES, scale, shift), &even, &odd);
+        store(to + x, x + LANES < a->out_width ? odd : keep(odd, s.last));
+        store(to + s.part + x, even);
     }
 }
 
-/* Columns 2x − 1, 2x and 2x + 1 of a row of z, for LANES neighbouring x. */
-INLINE void three_columns(const float *row, const node_constants *c, int edges, vec *left, vec *mid, vec *right) {
-    vec unused;
-    deinterleave(activation(row - 1, c->scale, c->shift), activation(row + LANES - 1, c->scale, c->shift), left,
-                 &unused);
-    deinterleave(activation(row, c->scale, c->shift), activation(row + LANES, c->scale, c->shift), mid, right);
-    if (edges) *left = keep(*left, c->left), *right = keep(*right, c->right);
-}
-
-/* The same with a step of 2: of two rows the first adds to one row of output, the second to two. */
-INLINE void go_down_by_two(const node_arguments *a, const node_constants *c, const float *z, float *h, int first,
-                           int end, int edges) {
-    vec here = c->start, below, left, mid, right;
-    if (first > 0) {
-        three_columns(z + ((2 * first - 1) & a->in_ring) * a->in_pitch, c, edges, &left, &mid, &right);
-        ROW_OF_KERNEL(here, 0);
-    }
-    for (int y = first; y < end; y++) {
-        three_columns(z + (2 * y & a->in_ring) * a->in_pitch, c, edges, &left, &mid, &right);
-        ROW_OF_KERNEL(here, 1);
-        below = c->start;
-        if (2 * y + 1 < a->in_height) {
-            three_columns(z + ((2 * y + 1) & a->in_ring) * a->in_pitch, c, edges, &left, &mid, &right);
-            ROW_OF_KERNEL(here, 2);
-            ROW_OF_KERNEL(below, 0);
+/* Rows [first, end) of output of one map from the scratch, whose first row is the one above. */
+INLINE void convolve(const node_arguments *a, int channel, const float *scratch, node_scratch s, float *h, int first,
+                     int end, int step) {
+    const vec start = splat(a->bias ? a->bias[channel] : 0.0f);
+    vec k[9];
+    for (int i = 0; i < 9; i++) k[i] = splat(a->kernel[9 * channel + i]);
+    const int wide = s.wide, width = a->out_width, mid = step == 1 ? 0 : s.part, right = step == 1 ? 1 : 0;
+    for (int y = first; y < end; y++, scratch += step * wide) {
+        float *to = h + (int64_t)(y & a->out_ring) * a->out_pitch;
+        for (int x = 0; x < width; x += LANES) {
+            vec sum = start;
+            const float *row = scratch + LANES + x;
+            for (int i = 0; i < 3; i++, row += wide) {
+                sum += load(row - 1) * k[3 * i];
+                sum += load(row + mid) * k[3 * i + 1];
+                sum += load(row + right) * k[3 * i + 2];
+            }
+            store(to + x, sum);
         }
-        store(h + (y & a->out_ring) * a->out_pitch, here);
-        here = below;
     }
 }
 
@@ -91,28 +86,42 @@ static void instance_norm(const node_arguments *a, const float *z, float *scale,
     }
 }
 
-static void node(const node_arguments *a, int first_row, int end_row, int first, int end) {
+/* Channels [first, end), few enough for the scratch. */
+INLINE void node_of_maps(const node_arguments *a, int first_row, int end_row, int first, int end, node_scratch s,
+                         int scratch_rows) {
+    float scale[MOST_MAPS], shift[MOST_MAPS];
     for (int channel = first; channel < end; channel++) {
-        const float *z = a->in + channel * a->in_stride;
-        float *h = a->out + channel * a->out_stride;
-        float scale = a->scale[channel], shift = a->shift[channel];
-        if (a->instance) instance_norm(a, z, &scale, &shift);
-        node_constants c = {splat(scale), splat(shift), splat(a->bias ? a->bias[channel] : 0.0f), {{0}}, {0}, {0}};
-        for (int i = 0; i < 9; i++) c.k[i] = splat(a->kernel[9 * channel + i]);
-        for (int y = first_row; y < end_row; y += STRIP) {
-            const int stop = y + STRIP < end_row ? y + STRIP : end_row;
-            for (int x = 0; x < a->out_width; x += LANES) {
-                /* Of output x, the right neighbour is column x + 1, or 2x + 1 with a step of 2. */
-                const int with_right = a->step == 1 ? a->in_width - 1 - x : a->in_width / 2 - x;
-                const int edges = x == 0 || with_right < LANES;
-                c.left = x ? ~(ivec){0} : ~first_lanes(1);
-                c.right = first_lanes(with_right);
-                if (a->step == 1)
-                    edges ? go_down(a, &c, z + x, h + x, y, stop, 1) : go_down(a, &c, z + x, h + x, y, stop, 0);
-                else
-                    edges ? go_down_by_two(a, &c, z + 2 * x, h + x, y, stop, 1)
-                          : go_down_by_two(a, &c, z + 2 * x, h + x, y, stop, 0);
-            }
+        float *of = &scale[channel - first], *by = &shift[channel - first];
+        *of = a->scale[channel], *by = a->shift[channel];
+        if (a->instance) instance_norm(a, a->in + channel * a->in_stride, of, by);
+    }
+    for (int y = first_row; y < end_row; y += STRIP) {
+        const int stop = y + STRIP < end_row ? y + STRIP : end_row;
+        const int top = y * a->step - 1, rows = (stop - y - 1) * a->step + 3;
+        float *scratch = a->scratch;
+        for (int channel = first; channel < end; channel++, scratch += scratch_rows * s.wide) {
+            const vec times = splat(scale[channel - first]), plus = splat(shift[channel - first]);
+            for (int r = 0; r < rows; r++)
+                fill_row(a, a->in + channel * a->in_stride, times, plus, top + r, s, scratch + r * s.wide + LANES);
+        }
+        scratch = a->scratch;
+        for (int channel = first; channel < end; channel++, scratch += scratch_rows * s.wide) {
+            float *h = a->out + channel * a->out_stride;
+            if (a->step == 1)
+                convolve(a, channel, scratch, s, h, y, stop, 1);
+            else
+                convolve(a, channel, scratch, s, h, y, stop, 2);
         }
     }
+}
+
+static void node(const node_arguments *arguments, int first_row, int end_row, int first, int end) {
+    /* A copy, which no store can be thought to change. */
+    const node_arguments own = *arguments, *a = &own;
+    const node_scratch s = scratch_of_node(a);
+    const int strip = end_row - first_row < STRIP ? end_row - first_row : STRIP, rows = (strip - 1) * a->step + 3;
+    const int fit = NODE_FLOATS / (rows * s.wide), maps = fit < 1 ? 1 : fit > MOST_MAPS ? MOST_MAPS : fit;
+    for (int r = 0; r < maps * rows; r++) store(a->scratch + r * s.wide, splat(0.0f));
+    for (int channel = first; channel < end; channel += maps)
+        node_of_maps(a, first_row, end_row, channel, channel + maps < end ? channel + maps : end, s, rows);
 }

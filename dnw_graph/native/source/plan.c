@@ -70,8 +70,9 @@ workspace *dnw_workspace_new(const plan *p, int threads) {
     if (!w) return 0;
     const int64_t line = LINE / (int64_t)sizeof(float);
     w->threads = threads;
+    w->shared_floats = (p->header.shared_floats + BEYOND + line - 1) / line * line;
     w->thread_floats = (p->header.thread_floats + p->header.scratch_floats + BEYOND + line - 1) / line * line;
-    w->shared = floats(p->header.shared_floats);
+    w->shared = floats(w->shared_floats);
     w->own = floats(w->thread_floats * threads);
     if (w->shared && w->own) return w;
     dnw_workspace_free(w);
@@ -83,13 +84,18 @@ void dnw_workspace_free(workspace *w) {
     free(w->shared);
     free(w->own);
     free(w->pooled);
+    free(w->more);
     free(w);
 }
 
-int dnw_workspace_batch(workspace *w, int64_t batch, int64_t pooled) {
+int dnw_workspace_batch(workspace *w, const plan *p, int64_t batch, int whole_images) {
+    if (whole_images && w->threads > 1 && !w->more) {
+        w->more = floats((w->threads - 1) * w->shared_floats);
+        if (!w->more) return 0;
+    }
     if (batch <= w->batch) return 1;
     free(w->pooled);
-    w->pooled = floats(batch * pooled);
+    w->pooled = floats(batch * p->header.pooled);
     w->batch = w->pooled ? batch : 0;
     return w->pooled != 0;
 }

@@ -32,6 +32,7 @@ typedef struct {
     int64_t pointer, edges, carry;
     int64_t carried, carried_map;
     int64_t tile;  /* pixels of a tile of MESSAGES */
+    int64_t blocks; /* of its sources: edges are sorted by block, then by target */
     int64_t eps;   /* place in the constants */
     int64_t needs; /* bit i: reads what operation i of its group writes */
 } plan_operation;
@@ -67,7 +68,10 @@ workspace *dnw_workspace_new(const plan *, int threads);
 void dnw_workspace_free(workspace *);
 
 /* images [batch][channels][height][width] → logits [batch][classes]. Returns the multiply-accumulates of all
-   launches, over the batch; −1 without memory. */
-int64_t dnw_plan_run(const plan *, workspace *, const float *images, int64_t batch, float *logits, int threads);
+   launches, over the batch; −1 without memory.
+   seconds: NULL, or [operations + 1], to which the calling thread adds what each of its launches takes, and last
+   what it waits for others between them. */
+int64_t dnw_plan_run(const plan *, workspace *, const float *images, int64_t batch, float *logits, int threads,
+                     double *seconds);
 
 #endif

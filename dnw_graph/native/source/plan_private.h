@@ -16,11 +16,13 @@ struct plan {
 
 struct workspace {
     float *shared, *own, *pooled;
-    int64_t thread_floats, batch;
+    float *more; /* arenas like `shared` for all threads but the first, once they take images of their own */
+    int64_t shared_floats, thread_floats, batch;
     int threads;
 };
 
-/* Make room for the pooled vectors of a batch; 0 without memory. */
-int dnw_workspace_batch(workspace *, int64_t batch, int64_t pooled);
+/* Make room for the pooled vectors of a batch and, where threads take whole images, for their maps; 0 without
+   memory. */
+int dnw_workspace_batch(workspace *, const plan *, int64_t batch, int whole_images);
 
 #endif

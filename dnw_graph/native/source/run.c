@@ -1,8 +1,14 @@
-/* Running a plan: image by image, group by group, all threads meeting after each group.
+/* Running a plan, group by group. Of a batch each thread takes whole images, which spares it all waiting; the images
+   that are left over when their number is no multiple of the threads are shared out by rows or channels, all threads
+   meeting after each group.
 
    Within a group of several operations each thread makes its band of the last output in strips of rows: before
    each strip every operation goes on as far as the strip needs, so that rows are used while they are in cache.
    Rows at the edge of a band are computed by both neighbours, each in buffers of its own. */
+
+#define _POSIX_C_SOURCE 199309L /* clock_gettime */
+#include <stdatomic.h>
+#include <time.h>
 
 #include "plan_private.h"
 #include "team.h"
@@ -14,38 +20,54 @@ typedef struct {
     workspace *space;
     const float *images;
     float *logits;
-    int64_t batch, macs;
+    int64_t batch;
+    atomic_int_fast64_t next, macs; /* the next image that has no thread; products so far */
+    double *seconds;                /* see dnw_plan_run */
     barrier barrier;
 } call;
 
+/* One thread at work on one image, alone (rank 0 of 1) or as one of a team. */
+typedef struct {
+    call *call;
+    int64_t image;
+    float *shared; /* the arena of buffers that a team has in common */
+    float *own;
+    int rank, team;
+    double *seconds;
+} worker;
+
 static const float *constant(const plan *p, int64_t place) { return place < 0 ? 0 : p->constants + place; }
 
-static float *map_of(const call *c, int64_t buffer, int64_t map, int thread) {
-    const plan_buffer *b = &c->plan->buffers[buffer];
-    float *arena = b->per_thread ? c->space->own + thread * c->space->thread_floats : c->space->shared;
-    return arena + b->at + map * b->stride;
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-static float *scratch_of(const call *c, int thread) {
-    return c->space->own + thread * c->space->thread_floats + c->plan->header.thread_floats;
+static float *map_of(const worker *w, int64_t buffer, int64_t map) {
+    const plan_buffer *b = &w->call->plan->buffers[buffer];
+    return (b->per_thread ? w->own : w->shared) + b->at + map * b->stride;
 }
+
+static float *scratch_of(const worker *w) { return w->own + w->call->plan->header.thread_floats; }
 
 static int out_height(const plan *p, const plan_operation *o) {
     return o->kind == POOL ? 1 : (int)p->buffers[o->out].height;
 }
 
-/* One operation on some rows of its output and some of its channels, for image `image`. */
-static void launch(const call *c, const plan_operation *o, int64_t image, int thread, int first_row, int end_row,
-                   int first, int end) {
+/* One operation on some rows of its output and some of its channels. */
+static void launch(const worker *w, const plan_operation *o, int first_row, int end_row, int first, int end) {
+    const call *c = w->call;
     const plan *p = c->plan;
     const plan_header *h = &p->header;
     const plan_buffer *in = o->kind == STEM ? 0 : &p->buffers[o->in];
     const plan_buffer *out = o->kind == POOL ? 0 : &p->buffers[o->out];
     if (first >= end || first_row >= end_row) return;
+    const double start = w->seconds ? now() : 0.0;
     if (o->kind == STEM) {
         const stem_arguments a = {
-            .images = c->images + image * h->image_channels * h->image_height * h->image_width,
-            .out = map_of(c, o->out, o->out_map, thread),
+            .images = c->images + w->image * h->image_channels * h->image_height * h->image_width,
+            .out = map_of(w, o->out, o->out_map),
             .out_stride = out->stride,
             .in_channels = (int)h->image_channels,
             .in_height = (int)h->image_height,
@@ -57,13 +79,13 @@ static void launch(const call *c, const plan_operation *o, int64_t image, int th
             .rectify = (int)o->option,
             .weight = constant(p, o->kernel),
             .bias = constant(p, o->bias),
-            .scratch = scratch_of(c, thread),
+            .scratch = scratch_of(w),
         };
         p->kernels->stem(&a, first_row, end_row, first, end);
     } else if (o->kind == NODE) {
         const node_arguments a = {
-            .in = map_of(c, o->in, o->in_map, thread),
-            .out = map_of(c, o->out, o->out_map, thread),
+            .in = map_of(w, o->in, o->in_map),
+            .out = map_of(w, o->out, o->out_map),
             .in_stride = in->stride,
             .out_stride = out->stride,
             .in_height = (int)in->height,
@@ -80,12 +102,13 @@ static void launch(const call *c, const plan_operation *o, int64_t image, int th
             .shift = constant(p, o->shift),
             .kernel = constant(p, o->kernel),
             .bias = constant(p, o->bias),
+            .scratch = scratch_of(w),
         };
         p->kernels->node(&a, first_row, end_row, first, end);
     } else if (o->kind == MESSAGES) {
         const messages_arguments a = {
-            .sources = map_of(c, o->in, o->in_map, thread),
-            .targets = map_of(c, o->out, o->out_map, thread),
+            .sources = map_of(w, o->in, o->in_map),
+            .targets = map_of(w, o->out, o->out_map),
             .target_stride = out->stride,
             .pointer = p->numbers + o->pointer,
             .edges = p->edges + o->edges,
@@ -93,18 +116,20 @@ static void launch(const call *c, const plan_operation *o, int64_t image, int th
             .base = constant(p, o->base),
             .base_stride = o->base_stride,
             .base_row = o->base < 0 ? 0 : p->numbers + o->base_row,
-            .carried = o->carry < 0 ? 0 : map_of(c, o->carried, o->carried_map, thread),
+            .carried = o->carry < 0 ? 0 : map_of(w, o->carried, o->carried_map),
             .carried_stride = o->carry < 0 ? 0 : p->buffers[o->carried].stride,
             .carry = o->carry < 0 ? 0 : p->numbers + o->carry,
             .pitch = (int)out->pitch,
             .source_ring = (int)in->ring,
             .target_ring = (int)out->ring,
             .tile = (int)o->tile,
+            .num_targets = (int)o->channels,
+            .blocks = (int)o->blocks,
         };
         p->kernels->messages(&a, first_row, end_row, first, end);
     } else {
         const pool_arguments a = {
-            .in = map_of(c, o->in, o->in_map, thread),
+            .in = map_of(w, o->in, o->in_map),
             .in_stride = in->stride,
             .height = (int)in->height,
             .width = (int)in->width,
@@ -112,10 +137,11 @@ static void launch(const call *c, const plan_operation *o, int64_t image, int th
             .window = (int)o->option,
             .scale = constant(p, o->scale),
             .shift = constant(p, o->shift),
-            .out = c->space->pooled + image * h->pooled + o->out_map,
+            .out = c->space->pooled + w->image * h->pooled + o->out_map,
         };
         p->kernels->pool(&a, first, end);
     }
+    if (w->seconds) w->seconds[o - p->operations] += now() - start;
 }
 
 /* Products that a launch over all rows and channels is asked for, per image. */
@@ -126,7 +152,7 @@ static int64_t macs_of(const plan *p, const plan_operation *o) {
     if (o->kind == STEM) return pixels * o->channels * 9 * p->header.image_channels;
     if (o->kind == NODE) return pixels * o->channels * 9;
     const int32_t *pointer = p->numbers + o->pointer;
-    return pixels * (pointer[o->channels] - pointer[0]);
+    return pixels * (pointer[o->blocks * o->channels] - pointer[0]);
 }
 
 static int share(int whole, int part, int parts) { return (int)((int64_t)whole * part / parts); }
@@ -165,18 +191,17 @@ static void rows_needed(const plan *p, const plan_group *g, int first, int end, 
     }
 }
 
-static void run_group(const call *c, const plan_group *g, int64_t image, int thread, int threads) {
-    const plan *p = c->plan;
+static void run_group(const worker *w, const plan_group *g) {
+    const plan *p = w->call->plan;
     const plan_operation *operations = p->operations + g->first;
     const int last = (int)g->count - 1, height = out_height(p, &operations[last]);
-    const int bands = bands_for(g, p, threads), slices = threads / bands;
-    const int band = thread / slices, slice = thread % slices;
+    const int bands = bands_for(g, p, w->team), slices = w->team / bands;
+    const int band = w->rank / slices, slice = w->rank % slices;
     if (band >= bands) return;
     const int first = share(height, band, bands), end = share(height, band + 1, bands);
     if (!last) {
         const int channels = (int)operations->channels;
-        launch(c, operations, image, thread, first, end, share(channels, slice, slices),
-               share(channels, slice + 1, slices));
+        launch(w, operations, first, end, share(channels, slice, slices), share(channels, slice + 1, slices));
         return;
     }
     if (slice) return;
@@ -187,9 +212,25 @@ static void run_group(const call *c, const plan_group *g, int64_t image, int thr
         rows_needed(p, g, first, to, unused, ends);
         for (int i = 0; i <= last; i++) {
             if (ends[i] <= done[i]) continue;
-            launch(c, &operations[i], image, thread, done[i], ends[i], 0, (int)operations[i].channels);
+            launch(w, &operations[i], done[i], ends[i], 0, (int)operations[i].channels);
             done[i] = ends[i];
         }
+    }
+}
+
+static void run_image(const worker *w) {
+    call *c = w->call;
+    const plan_header *h = &c->plan->header;
+    for (int64_t g = 0; g < h->groups; g++) {
+        const plan_group *group = &c->plan->groups[g];
+        if (!w->rank)
+            for (int64_t i = 0; i < group->count; i++)
+                atomic_fetch_add_explicit(&c->macs, macs_of(c->plan, &c->plan->operations[group->first + i]),
+                                          memory_order_relaxed);
+        run_group(w, group);
+        const double start = w->seconds ? now() : 0.0;
+        dnw_meet(&c->barrier, w->team);
+        if (w->seconds) w->seconds[h->operations] += now() - start;
     }
 }
 
@@ -223,26 +264,31 @@ static void classify(const call *c, int thread, int threads) {
 
 static void work(void *argument, int thread, int threads) {
     call *c = argument;
+    const workspace *space = c->space;
     const plan_header *h = &c->plan->header;
-    for (int64_t image = 0; image < c->batch; image++)
-        for (int64_t g = 0; g < h->groups; g++) {
-            const plan_group *group = &c->plan->groups[g];
-            if (!thread)
-                for (int64_t i = 0; i < group->count; i++)
-                    c->macs += macs_of(c->plan, &c->plan->operations[group->first + i]);
-            run_group(c, group, image, thread, threads);
-            dnw_meet(&c->barrier, threads);
-        }
+    const int64_t alone = c->batch - c->batch % threads;
+    worker w = {.call = c,
+                .shared = thread && space->more ? space->more + (thread - 1) * space->shared_floats : space->shared,
+                .own = space->own + thread * space->thread_floats,
+                .team = 1,
+                .seconds = thread ? 0 : c->seconds};
+    while ((w.image = atomic_fetch_add_explicit(&c->next, 1, memory_order_relaxed)) < alone) run_image(&w);
+    dnw_meet(&c->barrier, threads);
+    w.shared = space->shared, w.rank = thread, w.team = threads;
+    for (w.image = alone; w.image < c->batch; w.image++) run_image(&w);
     if (!thread) {
         const int32_t *pointer = c->plan->numbers + h->class_pointer;
-        c->macs += c->batch * (h->classifier >= 0 ? h->classes * h->class_edges : pointer[h->classes] - pointer[0]);
+        atomic_fetch_add(&c->macs, c->batch * (h->classifier >= 0 ? h->classes * h->class_edges
+                                                                   : pointer[h->classes] - pointer[0]));
     }
     classify(c, thread, threads);
 }
 
-int64_t dnw_plan_run(const plan *p, workspace *w, const float *images, int64_t batch, float *logits, int threads) {
-    if (!dnw_workspace_batch(w, batch, p->header.pooled)) return -1;
-    call c = {.plan = p, .space = w, .images = images, .logits = logits, .batch = batch};
-    dnw_together(work, &c, threads < w->threads ? threads : w->threads);
-    return c.macs;
+int64_t dnw_plan_run(const plan *p, workspace *w, const float *images, int64_t batch, float *logits, int threads,
+                     double *seconds) {
+    threads = threads < w->threads ? threads : w->threads;
+    if (!dnw_workspace_batch(w, p, batch, batch >= threads)) return -1;
+    call c = {.plan = p, .space = w, .images = images, .logits = logits, .batch = batch, .seconds = seconds};
+    dnw_together(work, &c, threads);
+    return atomic_load(&c.macs);
 }
