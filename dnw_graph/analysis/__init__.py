@@ -17,7 +17,7 @@ from dnw_graph.analysis.source import wiring_of
 from dnw_graph.analysis.spans import spans_of
 from dnw_graph.analysis.statuses import status_counts
 from dnw_graph.analysis.stored import stored_wirings
-from dnw_graph.analysis.turnover import turnover_of
+from dnw_graph.analysis.turnover import ages_by_epoch, turnover_of
 from dnw_graph.analysis.weights import percentiles_of
 from dnw_graph.analysis.wiring import Wiring, wiring_from_ids
 from dnw_graph.analysis.write import write_report
@@ -25,6 +25,7 @@ from dnw_graph.analysis.write import write_report
 __all__ = [
     "RandomGraphs",
     "Wiring",
+    "ages_by_epoch",
     "analyze",
     "communities_of",
     "degrees_of",

@@ -43,27 +43,40 @@ def turnover_of(stored: StoredWirings) -> Turnover:
     metrics.jsonl counts every entry at every step.
     """
     stages = [_stage(stored, stage.index) for stage in stored.layout.stages]
-    columns = np.sum([rows for rows, _ in stages], axis=0, dtype=np.int64).reshape(-1, 5).T
-    ages = np.concatenate([ages for _, ages in stages])
+    columns = np.sum(stages, axis=0, dtype=np.int64).reshape(-1, 5).T
+    ages = ages_by_epoch(stored)[-1]
     edges, entered, left, returned, remaining = columns
     epochs = np.array(stored.epochs[1:], dtype=np.int64)
     return Turnover(epochs, edges, entered, left, returned, remaining, ages)
 
 
-def _stage(stored: StoredWirings, stage: int) -> tuple[list[list[int]], Ints]:
-    """([edges, entered, left, returned, remaining] of each epoch but the first, ages of the last wiring)"""
+def _stage(stored: StoredWirings, stage: int) -> list[list[int]]:
+    """[edges, entered, left, returned, remaining] of each epoch but the first."""
     wirings = [epoch[stage] for epoch in stored.ids]
-    since = np.full(stored.layout.stages[stage].num_candidates, -1, dtype=np.int64)
-    since[wirings[0]] = stored.epochs[0]
-    seen = since >= 0
+    seen = np.zeros(stored.layout.stages[stage].num_candidates, dtype=np.bool_)
+    seen[wirings[0]] = True
     rows = []
-    for epoch, (before, now) in zip(stored.epochs[1:], pairwise(wirings), strict=True):
-        entered = now[since[now] < 0]
+    for before, now in pairwise(wirings):
+        entered = np.setdiff1d(now, before, assume_unique=True)
         left = np.setdiff1d(before, now, assume_unique=True)
         remaining = np.intersect1d(wirings[0], now, assume_unique=True)
         rows.append([len(now), len(entered), len(left), int(seen[entered].sum()), len(remaining)])
-        since[left], since[entered], seen[entered] = -1, epoch, True
-    return rows, stored.epochs[-1] - since[wirings[-1]]
+        seen[entered] = True
+    return rows
+
+
+def ages_by_epoch(stored: StoredWirings) -> list[Ints]:
+    """For every stored epoch, the ages of its wiring's edges, as `Turnover.ages` has them for the last."""
+    since = [np.full(stage.num_candidates, -1, dtype=np.int64) for stage in stored.layout.stages]
+    found = []
+    for epoch, wiring in zip(stored.epochs, stored.ids, strict=True):
+        for stage, entries in zip(stored.layout.stages, since, strict=True):
+            now = wiring[stage.index]
+            appeared = np.full_like(entries, -1)
+            appeared[now] = np.where(entries[now] < 0, epoch, entries[now])
+            entries[:] = appeared
+        found.append(epoch - np.concatenate([entries[entries >= 0] for entries in since]))
+    return found
 
 
 def remaining_by_chance(stored: StoredWirings) -> list[Spread]:

@@ -106,7 +106,7 @@ def restricted(
 ) -> tuple[EdgeIndex, Tensor]:
     """The selected edges of block `position` between the given sources and targets.
 
-    sources, targets  ascending numbers within the block
+    sources, targets  numbers within the block, each once; the order is that of the new numbers
     returns           their index, both ends renumbered, and their weights [e]
     """
     block, index = wired.stage.blocks[position], wired.indices()[position]
@@ -117,8 +117,9 @@ def restricted(
     new_target[targets.to(device)] = torch.arange(targets.numel(), device=device)
     row, column = new_target[index.position // block.num_sources], new_source[index.source]
     kept = (row >= 0) & (column >= 0)
-    value = wired.block_weights()[position][index.position[kept]].detach()
     # With no source the positions are all absent, and any divisor does.
     width = max(1, sources.numel())
-    renumbered = EdgeIndex.of_positions(row[kept] * width + column[kept], targets.numel(), width)
+    places, order = (row[kept] * width + column[kept]).sort()
+    value = wired.block_weights()[position][index.position[kept][order]].detach()
+    renumbered = EdgeIndex.of_positions(places, targets.numel(), width)
     return EdgeIndex(renumbered.pointer, renumbered.source, renumbered.position, sources.numel()), value

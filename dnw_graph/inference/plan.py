@@ -62,11 +62,12 @@ class Maps:
 class Builder:
     """Collects operations in the order in which they run, for images [channels, height, width].
 
-    block  sources whose edges go by together; None: the layers choose
+    block, tile  sources whose edges go by together, pixels at a time; None: the layers choose
     """
 
     image: tuple[int, int, int]
     block: int | None = None
+    tile: int | None = None
     constants: Constants = field(default_factory=Constants)
     maps: list[Maps] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)

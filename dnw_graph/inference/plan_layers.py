@@ -35,6 +35,7 @@ def plan_of(
     fused_stages: int | None = None,
     strip_rows: int = 2,
     block: int | None = None,
+    tile: int | None = None,
 ) -> Tables:
     """The plan of a compiled network for images [channels, height, width].
 
@@ -44,8 +45,9 @@ def plan_of(
     strip_rows     rows of that operation's output that a strip makes
     block          sources whose edges a tile of targets walks before the next ones'; None: as many as stay in
                    the first-level cache, where targets have edges enough
+    tile           pixels of a tile of messages; None: by size of maps and number of sources
     """
-    builder = Builder(image, block)
+    builder = Builder(image, block, tile)
     if fused_stages is None:
         height, width = stem.sides(*image[1:])  # type: ignore[operator]
         fused_stages = int(4 * height * width * sum(stages[0].sizes) > _LARGE)
@@ -188,6 +190,7 @@ def _messages(
     targets = builder.maps[target].count
     sources = int(column.max(initial=0)) + 1
     tile, size = _tile(maps.height * maps.pitch, sources, weight.size / max(1, targets), builder.block)
+    tile = builder.tile or tile
     block = column // size
     order = np.lexsort((column, row, block))
     blocks = int(block.max(initial=0)) + 1
@@ -204,7 +207,7 @@ def _tile(pixels: int, sources: int, edges_per_target: float, block: int | None)
     """Pixels of a tile of messages, and sources of a block, for maps of so many pixels."""
     tile = max(_SMALLEST_TILE, _CACHE // (4 * max(1, sources)))
     if block is not None:
-        return tile, block
+        return (_BLOCK_TILE if block < sources else tile), block
     if tile < _BLOCK_TILE and edges_per_target * _BLOCK >= _WORTH_A_BLOCK * sources:
         return _BLOCK_TILE, _BLOCK
     return max(tile, pixels if pixels <= _SMALL_MAP else 0), max(1, sources)

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from dnw_graph.analysis.measure import WHOLE, Place
 from dnw_graph.analysis.stored import StoredWirings, stored_wirings
-from dnw_graph.analysis.turnover import age_numbers, remaining_by_chance, turnover_numbers, turnover_of
+from dnw_graph.analysis.turnover import (
+    age_numbers,
+    ages_by_epoch,
+    remaining_by_chance,
+    turnover_numbers,
+    turnover_of,
+)
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import chain_of_stages
 
@@ -48,6 +54,12 @@ def test_turnover_numbers_by_hand():
         (Place(bin=1), "share"): 3 / 4,
         (WHOLE, "mean_age"): 3 / 4,
     }
+
+
+def test_ages_at_every_stored_epoch_by_hand():
+    """Edge 1 of stage 0 comes back: it is new again."""
+    history = stored(({0, 1}, {5}), ({0, 2}, {5}), ({0, 1}, set()), epochs=(0, 10, 30))
+    assert [ages.tolist() for ages in ages_by_epoch(history)] == [[0, 0, 0], [10, 0, 10], [30, 0]]
 
 
 def test_gaps_between_stored_epochs_count_in_the_ages():
