@@ -140,8 +140,9 @@ typedef struct {
     void (*stem)(const stem_arguments *, int first_row, int end_row, int first, int end);
     void (*pool)(const pool_arguments *, int first, int end);
     void (*linear)(const linear_arguments *, int first_class, int end_class);
-    /* targets[t] = or += Σ value · sources[source], columns first .. end of all targets. */
-    void (*product)(const product_arguments *, int64_t first, int64_t end, float *packed);
+    /* targets[t] = or += Σ value · sources[source], columns first .. end of some targets. */
+    void (*product)(const product_arguments *, int64_t first, int64_t end, int64_t first_target, int64_t end_target,
+                    float *packed);
     void (*edge_products)(const edge_arguments *, int64_t first_target, int64_t end_target, float *packed, float *sums);
     void (*statistics)(const node_maps *, float *mean, float *variance, int64_t first_group, int64_t end_group);
     void (*node_forward)(const node_maps *, float *h, int64_t first, int64_t end, float *scratch);

@@ -15,16 +15,38 @@ typedef struct {
     float *packed; /* one part for each thread */
 } product_call;
 
+/* Fewer columns than this for each thread: they take targets instead, all columns of each. */
+enum { COLUMNS_WORTH_SHARING = 128 };
+
 /* Columns that a thread takes, in whole cache lines. */
 static int64_t column_of(int64_t columns, int thread, int threads) {
     return thread == threads ? columns : columns / 16 * thread / threads * 16;
 }
 
+/* Where a thread's targets begin, so that all have about as many edges. */
+static int64_t target_of(const int64_t *pointer, int64_t num_targets, int thread, int threads) {
+    const int64_t wanted = pointer[num_targets] / threads * thread;
+    int64_t target = thread == threads ? num_targets : 0, above = num_targets;
+    while (thread < threads && target < above) {
+        const int64_t middle = (target + above) / 2;
+        if (pointer[middle] < wanted)
+            target = middle + 1;
+        else
+            above = middle;
+    }
+    return target;
+}
+
 static void product(void *context, int thread, int threads) {
     const product_call *c = context;
-    const int64_t columns = c->arguments.columns;
-    c->kernels->product(&c->arguments, column_of(columns, thread, threads), column_of(columns, thread + 1, threads),
-                        c->packed + thread * product_floats(c->arguments.num_sources));
+    const product_arguments *a = &c->arguments;
+    float *packed = c->packed + thread * product_floats(a->num_sources);
+    if (a->columns < (int64_t)COLUMNS_WORTH_SHARING * threads)
+        c->kernels->product(a, 0, a->columns, target_of(a->pointer, a->num_targets, thread, threads),
+                            target_of(a->pointer, a->num_targets, thread + 1, threads), packed);
+    else
+        c->kernels->product(a, column_of(a->columns, thread, threads), column_of(a->columns, thread + 1, threads), 0,
+                            a->num_targets, packed);
 }
 
 /* targets [num_targets][columns] = or, where `add`, += edges · sources [num_sources][columns].
@@ -46,24 +68,11 @@ typedef struct {
     float *packed, *sums;
 } edge_call;
 
-/* Where a thread's targets begin, so that all have about as many edges. */
-static int64_t target_of(const edge_arguments *a, int thread, int threads) {
-    const int64_t wanted = a->pointer[a->num_targets] / threads * thread;
-    int64_t target = thread == threads ? a->num_targets : 0, above = a->num_targets;
-    while (thread < threads && target < above) {
-        const int64_t middle = (target + above) / 2;
-        if (a->pointer[middle] < wanted)
-            target = middle + 1;
-        else
-            above = middle;
-    }
-    return target;
-}
-
 static void edge_products(void *context, int thread, int threads) {
     const edge_call *c = context;
     const edge_arguments *a = &c->arguments;
-    const int64_t first = target_of(a, thread, threads), end = target_of(a, thread + 1, threads);
+    const int64_t first = target_of(a->pointer, a->num_targets, thread, threads);
+    const int64_t end = target_of(a->pointer, a->num_targets, thread + 1, threads);
     c->kernels->edge_products(a, first, end, c->packed + thread * product_floats(a->num_sources),
                               c->sums + a->pointer[first] * MOST_LANES);
 }

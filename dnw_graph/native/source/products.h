@@ -26,12 +26,13 @@ INLINE void pack(const pieces *from, int64_t rows, int64_t columns, int64_t colu
 }
 
 #define PRODUCT(N)                                                                                            \
-    static void product_##N(const product_arguments *a, int64_t column, int64_t count, const float *tile) {   \
+    static void product_##N(const product_arguments *a, int64_t column, int64_t count, int64_t first,         \
+                            int64_t end, const float *tile) {                                                 \
         enum { WIDE = N * LANES };                                                                            \
         const size_t bytes = sizeof(float) * (size_t)(count < WIDE ? count : WIDE);                           \
-        for (int64_t t = 0; t < a->num_targets; t++) {                                                        \
+        for (int64_t t = first; t < end; t++) {                                                               \
             float *to = row_of(&a->targets, t, a->columns) + column;                                          \
-            if (t + TARGETS_AHEAD < a->num_targets) {                                                         \
+            if (t + TARGETS_AHEAD < end) {                                                                    \
                 const float *later = row_of(&a->targets, t + TARGETS_AHEAD, a->columns) + column;             \
                 for (int i = 0; i < N; i += 64 / (4 * LANES)) __builtin_prefetch(later + i * LANES, 1);       \
             }                                                                                                 \
@@ -57,22 +58,45 @@ INLINE void pack(const pieces *from, int64_t rows, int64_t columns, int64_t colu
         }                                                                                                     \
     }
 
+PRODUCT(1)
 PRODUCT(2)
+PRODUCT(3)
 PRODUCT(4)
+PRODUCT(5)
+PRODUCT(6)
+PRODUCT(7)
 PRODUCT(8)
 
-static void product(const product_arguments *a, int64_t first, int64_t end, float *packed) {
-    /* A wide tile reads edges less often; a narrow one stays in a nearer cache. */
-    int vectors = a->num_sources * 8 * LANES <= FIRST_LEVEL ? 8 : a->num_sources * 4 * LANES <= PACKED ? 4 : 2;
-    while (vectors > 2 && vectors / 2 * LANES >= end - first) vectors /= 2;
-    const int wide = vectors * LANES;
+typedef void product_of_tile(const product_arguments *, int64_t, int64_t, int64_t, int64_t, const float *);
+
+static product_of_tile *const PRODUCTS[] = {0,         product_1, product_2, product_3, product_4,
+                                            product_5, product_6, product_7, product_8};
+
+/* Vectors of a tile. A wide one reads edges less often, a narrow one stays in a nearer cache; of few columns all
+   tiles shall be full. */
+INLINE int tile_vectors(int64_t num_sources, int64_t columns) {
+    const int64_t vectors = (columns + LANES - 1) / LANES, row = num_sources * LANES;
+    int most = 2;
+    if (8 * row <= FIRST_LEVEL || (vectors <= 8 && vectors * row <= PACKED))
+        most = 8;
+    else if (5 * row <= PACKED)
+        most = vectors <= 32 ? 5 : 4;
+    int best = 1;
+    for (int n = 2; n <= most; n++)
+        if ((vectors + n - 1) / n * (n + 1) <= (vectors + best - 1) / best * (best + 1)) best = n;
+    return best;
+}
+
+static void product(const product_arguments *a, int64_t first, int64_t end, int64_t first_target, int64_t end_target,
+                    float *packed) {
+    const int vectors = tile_vectors(a->num_sources, end - first), wide = vectors * LANES;
     const int64_t step = packed_columns(a->num_sources, wide);
     for (int64_t column = first; column < end; column += step) {
         const int64_t stop = end - column < step ? end : column + step;
         pack(&a->sources, a->num_sources, a->columns, column, stop - column, wide, packed);
         const float *tile = packed;
         for (int64_t at = column; at < stop; at += wide, tile += a->num_sources * wide)
-            (vectors == 8 ? product_8 : vectors == 4 ? product_4 : product_2)(a, at, stop - at, tile);
+            PRODUCTS[vectors](a, at, stop - at, first_target, end_target, tile);
     }
 }
 
