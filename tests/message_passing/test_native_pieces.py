@@ -105,6 +105,21 @@ def test_two_pieces_are_one_matrix(split, rest, sources, columns, share, threads
         torch.testing.assert_close(got.double(), expected, rtol=2e-6, atol=2e-5)
 
 
+# Tiles of one to eight vectors, one at a time and several; few columns, of which threads take all.
+@pytest.mark.parametrize(
+    ("sources", "columns"), [(2, 40), (129, 50), (130, 900), (300, 257), (700, 600), (1024, 49), (5000, 70)]
+)
+@pytest.mark.parametrize("instructions", INSTRUCTIONS)
+def test_any_number_of_sources_and_columns_fits_the_packed_tiles(sources, columns, instructions, monkeypatch):
+    monkeypatch.setattr(library, "instructions", lambda: instructions)
+    native = find_backend("native")
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        case = Case(9, 4, sources, columns, 0.05)
+        for got, expected in zip(case.everything(native), case.exact(), strict=True):
+            torch.testing.assert_close(got.double(), expected, rtol=2e-6, atol=2e-5)
+
+
 @pytest.mark.parametrize("columns", COLUMNS[1:])
 @pytest.mark.parametrize("other", ["dense", "csr"])
 def test_pieces_are_what_other_backends_make_of_them(columns, other, native):
