@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -44,7 +46,7 @@ def turnover_of(stored: StoredWirings) -> Turnover:
     """
     stages = [_stage(stored, stage.index) for stage in stored.layout.stages]
     columns = np.sum(stages, axis=0, dtype=np.int64).reshape(-1, 5).T
-    ages = ages_by_epoch(stored)[-1]
+    (ages,) = deque(ages_by_epoch(stored), maxlen=1)
     edges, entered, left, returned, remaining = columns
     epochs = np.array(stored.epochs[1:], dtype=np.int64)
     return Turnover(epochs, edges, entered, left, returned, remaining, ages)
@@ -65,18 +67,16 @@ def _stage(stored: StoredWirings, stage: int) -> list[list[int]]:
     return rows
 
 
-def ages_by_epoch(stored: StoredWirings) -> list[Ints]:
+def ages_by_epoch(stored: StoredWirings) -> Iterator[Ints]:
     """For every stored epoch, the ages of its wiring's edges, as `Turnover.ages` has them for the last."""
     since = [np.full(stage.num_candidates, -1, dtype=np.int64) for stage in stored.layout.stages]
-    found = []
     for epoch, wiring in zip(stored.epochs, stored.ids, strict=True):
         for stage, entries in zip(stored.layout.stages, since, strict=True):
             now = wiring[stage.index]
             appeared = np.full_like(entries, -1)
             appeared[now] = np.where(entries[now] < 0, epoch, entries[now])
             entries[:] = appeared
-        found.append(epoch - np.concatenate([entries[entries >= 0] for entries in since]))
-    return found
+        yield epoch - np.concatenate([entries[entries >= 0] for entries in since])
 
 
 def remaining_by_chance(stored: StoredWirings) -> list[Spread]:

@@ -90,14 +90,14 @@ class Builder:
         self._edges.append((buffer, source, weight))
         return place
 
-    def add(self, operation: Operation, edges: int = 0) -> None:
+    def add(self, operation: Operation, edges: int = 0, heard: int = 0) -> None:
         """Append to the open fused group, or in a group of its own; nothing if it has no channel.
 
-        edges  of MESSAGES
+        edges, heard  of MESSAGES: their number, and that of the sources they come from
         """
         if not operation.channels:
             return
-        self.work.append(self._work(operation, edges))
+        self.work.append(self._work(operation, edges, heard))
         if self._fusing is None or self._fusing == len(self.groups):
             self.groups.append(Group(len(self.operations), 0, self._split(operation)))
         self.groups[-1].count += 1
@@ -107,12 +107,12 @@ class Builder:
             maps.first_group = len(self.groups) - 1 if maps.first_group < 0 else maps.first_group
             maps.last_group = len(self.groups) - 1
 
-    def _work(self, operation: Operation, edges: int) -> Work:
+    def _work(self, operation: Operation, edges: int, heard: int) -> Work:
         read = self.image if operation.kind == STEM else self._shape(operation.source)
         written = (1, 1) if operation.kind == POOL else self._shape(operation.target)[1:]
         pixels, channels = written[0] * written[1], operation.channels
         if operation.kind == MESSAGES:
-            kind, macs, numbers = "messages", edges, read[0] * pixels + 2 * edges
+            kind, macs, numbers = "messages", edges, heard * pixels + 2 * edges
         elif operation.kind == STEM:
             kind, macs, numbers = "convolution", 9 * channels * read[0], prod(read)
         elif operation.kind == NODE:
@@ -202,8 +202,7 @@ class Builder:
         when it is written anew.
         """
         places: list[int | None] = [None] * len(self.maps)
-        # The first map's left neighbour is read, and not used.
-        size = LINE
+        size = 0
         for number, maps in enumerate(self.maps):
             if maps.per_thread != per_thread:
                 continue
@@ -212,7 +211,7 @@ class Builder:
                 for other, place in enumerate(places)
                 if place is not None and self._overlap(maps, self.maps[other])
             )
-            start = LINE
+            start = 0
             for first, end in taken:
                 if first - start >= self._floats(number):
                     break

@@ -94,7 +94,7 @@ def _add_stem(builder: Builder, stem: nn.Module) -> int:
     row, column = np.divmod(np.arange(weight.size), weight.shape[1])
     pointwise = _messages(builder, narrow, out, row, column, weight.reshape(-1))
     pointwise.bias = _place(builder, stem.pointwise.bias)
-    builder.add(pointwise, weight.size)
+    builder.add(pointwise, weight.size, weight.shape[1])
     return out
 
 
@@ -137,7 +137,7 @@ def _add_stage(
             _set_base(builder, messages, readout_base)
         elif base is not None:
             _set_base(builder, messages, base[first - offsets[1] : end - offsets[1]])
-        builder.add(messages, int(here.sum()))
+        builder.add(messages, int(here.sum()), np.unique(column[here]).size)
         z = out
     return z
 
@@ -178,14 +178,13 @@ def _incoming(stage: CompiledStage, offsets: np.ndarray) -> tuple[np.ndarray, np
         target = _array(rows_of(messages.pointer, messages.source.numel())) + offsets[level + 1]
         parts.append((target, _array(messages.source) + offsets[level], _array(messages.value)))
     target, source, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.lexsort((source, target))
-    return target[order], source[order], weight[order]
+    return target, source, weight
 
 
 def _messages(
     builder: Builder, source: int, target: int, row: np.ndarray, column: np.ndarray, weight: np.ndarray
 ) -> Operation:
-    """Edges sorted by target row, from the maps of one buffer to those of another."""
+    """Edges in any order, from the maps `column` of one buffer to the maps `row` of another."""
     maps, constants = builder.maps[source], builder.constants
     targets = builder.maps[target].count
     sources = int(column.max(initial=0)) + 1

@@ -52,7 +52,6 @@ class EdgeGradient:
                 torch.mm(part, h.t(), out=rows)
 
     def _add_selected(self, block: Block, g: Sequence[Tensor], h: Tensor) -> None:
-        assert not isinstance(block, BlockOfWhole)
         parts = [part.contiguous() for part in g]
         found = self.engine.edge_gradient_of_pieces(parts, h.contiguous(), block.pointer, block.source)
         level = block.place.level
@@ -62,11 +61,13 @@ class EdgeGradient:
         """Scale what unselected edges got, and complete that of selected ones."""
         if self.factor == 1.0 and not self._rest:
             return
-        own = {}
+        own = []
         for level, block in self._blocks.items():
+            # Its positions would be those of the whole stage.
+            assert not isinstance(block, BlockOfWhole)
             of_block = self.gradient[block.place.candidates]
-            own[level] = of_block[block.position] + self._rest.get(level, 0)
-        self.gradient *= self.factor
-        for level, values in own.items():
-            block = self._blocks[level]
-            self.gradient[block.place.candidates][block.position] = values
+            own.append((of_block, block.position, of_block[block.position] + self._rest.get(level, 0)))
+        if self.factor != 1.0:
+            self.gradient *= self.factor
+        for of_block, position, values in own:
+            of_block[position] = values

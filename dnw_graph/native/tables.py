@@ -66,7 +66,7 @@ class Work:
     level   that sends (nodes), or that hears (messages), within the stage
     kind    "convolution", "nodes", "messages" or "pooling"
     macs    multiply-accumulates
-    bytes   that must move at least: maps and numbers that are read or written, each once
+    bytes   that must move at least: maps that are read or written, and edges, each once
     """
 
     stage: str

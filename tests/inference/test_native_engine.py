@@ -189,6 +189,25 @@ def test_a_profile_has_every_operation_and_its_work():
     assert nodes.bytes == 4 * 2 * channels * side * side
 
 
+def test_the_work_of_messages_by_hand():
+    """Every candidate is selected: levels of 3, 4 and 4 nodes on maps of 24×24 pixels."""
+    model = small_network(blocks=((3, 4, 1, 2),), density=1.0)
+    work = [each.work for each in dg.compile(model, "native").profile(images_for(model, 1), calls=1)]
+    assert [(each.stage, each.level, each.kind) for each in work[1:]] == [
+        ("stage_0", 0, "nodes"),
+        ("stage_0", 1, "messages"),
+        ("stage_0", 1, "nodes"),
+        ("stage_0", 2, "messages"),
+        ("head", 0, "pooling"),
+        ("all", 0, "waiting"),
+    ]
+    first, second = work[2], work[4]
+    assert (first.macs, second.macs) == (12 * 576, 28 * 576)
+    # Sources and targets, four bytes a pixel; eight bytes an edge.
+    assert first.bytes == 4 * (3 + 4) * 576 + 8 * 12
+    assert second.bytes == 4 * (7 + 4) * 576 + 8 * 28
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_profile_takes_no_longer_than_its_calls(threads):
     network, images = dg.compile(small_network(), "native"), images_for(small_network(), 1)

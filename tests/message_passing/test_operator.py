@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from dnw_graph.message_passing import EdgeIndex, message_passing, recording
 from dnw_graph.message_passing.operator import edge_gradient, message_passing_transposed
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
+from dnw_graph.models.stage import WiredStage
 from dnw_graph.models.tiny_static import tiny_static
 
 
@@ -95,6 +96,28 @@ def test_flops_are_those_of_the_edges_and_of_all_candidates_for_dense(block, nam
         }
 
 
+@pytest.mark.parametrize(
+    ("name", "images", "factor", "macs"),
+    [
+        # One image of three gives all candidates theirs; selected edges need the other two.
+        ("csr", 1, 3.0, 12 * 20 + 5 * 40),
+        ("dense", 1, 3.0, 12 * 20 + 12 * 40),
+        ("csr", 0, 1.0, 5 * 60),
+        ("csr", 3, 2.0, 12 * 60),
+        ("csr", -1, 2.0, 12 * 60),
+    ],
+)
+def test_flops_of_a_gradient_from_part_of_the_images(block, name, images, factor, macs):
+    """As above: 5 of 4·3 edges, images of 20 pixels."""
+    operands = block(shape=(3, 4, 5))
+    index = EdgeIndex.of_positions(torch.tensor([0, 2, 3, 7, 11]), 4, 3)
+    tensors = operands.base.detach(), operands.h.detach(), index.pointer, index.source, index.position
+    counts = flops_by_operator(
+        lambda: edge_gradient(*tensors, operands.weight.numel(), "candidates", name, images, factor)
+    )
+    assert counts == {"edge_gradient": 2 * macs}
+
+
 @pytest.mark.parametrize(("name", "macs"), [("csr", 304), ("dgl", 304), ("dense", 864)])
 def test_nine_nodes_cost_by_hand(nine_nodes, passing_by, name, macs):
     """4 edges on 8×8 and 3 on 4×4 pixels; dense: (8 + 4) on 8×8 and 6 on 4×4. Two images.
@@ -108,6 +131,19 @@ def test_nine_nodes_cost_by_hand(nine_nodes, passing_by, name, macs):
     assert (executed.total, executed.launches) == (2 * macs, 3)
     convolutions = 9 * (4 * 64 + 2 * 16)
     assert flops_by_operator(lambda: nine_nodes(images)) == {"stage": 2 * 2 * (macs + convolutions)}
+
+
+def test_nine_nodes_learn_from_half_of_the_images_by_hand(nine_nodes, passing_by, monkeypatch):
+    """Back: the convolutions three times (anew, to maps, to kernels), the messages to the features of both
+    images, all candidates for one image, and the selected edges for the other."""
+    passing_by("csr", nine_nodes)
+    monkeypatch.setattr(WiredStage, "gradient_plan", lambda self, batch: (1, 2.0))
+    images = torch.randn(2, 3, 8, 8)
+    forward = flops_by_operator(lambda: nine_nodes(images))["stage"]
+    counts = flops_by_operator(lambda: nine_nodes(images).sum().backward())
+    convolutions, edges, candidates = 9 * (4 * 64 + 2 * 16), 304, 864
+    assert forward == counts["stage"] == 2 * 2 * (edges + convolutions)
+    assert counts["stage_backward"] == 2 * (2 * (3 * convolutions + edges) + candidates + edges)
 
 
 def test_a_block_without_an_edge_executes_nothing(block, backend):

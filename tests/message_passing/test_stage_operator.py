@@ -222,6 +222,11 @@ def test_a_part_of_the_batch_for_unselected_edges_and_all_of_it_for_the_others(
     expected = 3 * part
     expected[stage.selected] = whole[stage.selected]
     torch.testing.assert_close(gradient(6), expected, rtol=1e-4, atol=1e-3)
+    # The whole batch, every third step: selected edges still get their gradient once.
+    monkeypatch.setattr(type(stage), "gradient_plan", lambda self, batch: (6, 3.0))
+    expected = 3 * whole
+    expected[stage.selected] = whole[stage.selected]
+    torch.testing.assert_close(gradient(6), expected, rtol=1e-4, atol=1e-3)
     monkeypatch.setattr(type(stage), "gradient_plan", lambda self, batch: (0, 1.0))
     expected = torch.zeros_like(whole)
     expected[stage.selected] = whole[stage.selected]

@@ -3,8 +3,7 @@
 
 #include "kernels.h"
 
-/* Rows of each channel that a strip of the stem reads, and of a map that a strip of a node operation does. */
-enum { STEM_ROWS = 9, NODE_ROWS = 33 };
+enum { STEM_ROWS = 9 }; /* rows of each channel that a strip of the stem reads */
 
 int64_t dnw_scratch_floats(int in_width, int in_channels) {
     const int64_t pitch = in_width + 6 * MOST_LANES;

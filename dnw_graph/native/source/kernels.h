@@ -51,8 +51,9 @@ typedef struct {
     float *scratch;
 } node_arguments;
 
-/* Floats of scratch that a node operation fills at a time, if one strip of a map is not more. */
-enum { NODE_FLOATS = 4096 };
+/* Rows of output that a node operation makes from one filling of its scratch, the rows that they read with a step of 2,
+   and the floats that are filled at a time if one strip of a map is not more. */
+enum { NODE_STRIP = 16, NODE_ROWS = 2 * (NODE_STRIP - 1) + 3, NODE_FLOATS = 4096 };
 
 typedef struct {
     const float *images; /* [in_channels][in_height][in_width], without padding */

@@ -4,7 +4,7 @@
    for a step of 2, odd and even columns apart; the convolution then reads it at any lane, without masks. Small maps
    are brought there several at a time, so that no load waits for the store of its neighbours. */
 
-enum { STRIP = 16, MOST_MAPS = 16 }; /* rows of output that are made from one filling of the scratch; maps likewise */
+enum { MOST_MAPS = 16 }; /* that one filling of the scratch holds */
 
 /* How the scratch is laid out, in floats: rows of [LANES zeros][part] or, for a step of 2, [LANES zeros][odd][even].
    last: lanes of the last vector that have a column of the map, or of odd columns. */
@@ -95,8 +95,8 @@ INLINE void node_of_maps(const node_arguments *a, int first_row, int end_row, in
         *of = a->scale[channel], *by = a->shift[channel];
         if (a->instance) instance_norm(a, a->in + channel * a->in_stride, of, by);
     }
-    for (int y = first_row; y < end_row; y += STRIP) {
-        const int stop = y + STRIP < end_row ? y + STRIP : end_row;
+    for (int y = first_row; y < end_row; y += NODE_STRIP) {
+        const int stop = y + NODE_STRIP < end_row ? y + NODE_STRIP : end_row;
         const int top = y * a->step - 1, rows = (stop - y - 1) * a->step + 3;
         float *scratch = a->scratch;
         for (int channel = first; channel < end; channel++, scratch += scratch_rows * s.wide) {
@@ -119,7 +119,7 @@ static void node(const node_arguments *arguments, int first_row, int end_row, in
     /* A copy, which no store can be thought to change. */
     const node_arguments own = *arguments, *a = &own;
     const node_scratch s = scratch_of_node(a);
-    const int strip = end_row - first_row < STRIP ? end_row - first_row : STRIP, rows = (strip - 1) * a->step + 3;
+    const int strip = end_row - first_row < NODE_STRIP ? end_row - first_row : NODE_STRIP, rows = (strip - 1) * a->step + 3;
     const int fit = NODE_FLOATS / (rows * s.wide), maps = fit < 1 ? 1 : fit > MOST_MAPS ? MOST_MAPS : fit;
     for (int r = 0; r < maps * rows; r++) store(a->scratch + r * s.wide, splat(0.0f));
     for (int channel = first; channel < end; channel += maps)

@@ -266,7 +266,8 @@ static void work(void *argument, int thread, int threads) {
     call *c = argument;
     const workspace *space = c->space;
     const plan_header *h = &c->plan->header;
-    const int64_t alone = c->batch - c->batch % threads;
+    /* The team may be smaller than was asked for, and its members' own arenas not be there. */
+    const int64_t alone = threads == 1 || space->more ? c->batch - c->batch % threads : 0;
     worker w = {.call = c,
                 .shared = thread && space->more ? space->more + (thread - 1) * space->shared_floats : space->shared,
                 .own = space->own + thread * space->thread_floats,

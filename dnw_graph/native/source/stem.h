@@ -75,16 +75,18 @@ static void stem(const stem_arguments *a, int first_row, int end_row, int first,
     for (int y = first_row; y < end_row; y += STEM_STRIP) {
         const int rows = end_row - y < STEM_STRIP ? end_row - y : STEM_STRIP;
         const int top = y * a->step - 1, filled = (rows - 1) * a->step + 3;
-        for (int channel = 0; channel < a->in_channels; channel++)
-            for (int i = 0; i < filled; i++) {
-                float *row = a->scratch + (channel * most_rows + i) * pitch;
+        for (int channel = 0; channel < a->in_channels; channel++) {
+            float *row = a->scratch + channel * most_rows * pitch;
+            for (int i = 0; i < filled; i++, row += pitch) {
                 if (top + i < 0 || top + i >= a->in_height)
                     memset(row, 0, sizeof(float) * (size_t)pitch);
                 else
                     copy_row(row, a->images + ((int64_t)channel * a->in_height + top + i) * a->in_width,
                              a->in_width, a->step);
             }
-        memset(a->scratch + a->in_channels * most_rows * pitch, 0, sizeof(float) * LANES);
+            /* The last column's right neighbour is the zero that the next row begins with. */
+            memset(row, 0, sizeof(float) * LANES);
+        }
         for (int r = 0; r < rows; r++) {
             const float *from = a->scratch + r * a->step * pitch;
             float *out = a->out + ((y + r) & a->out_ring) * a->out_pitch;

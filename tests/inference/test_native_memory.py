@@ -1,0 +1,105 @@
+"""What the engine keeps between calls, operations and threads never shows in the logits."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import dnw_graph as dg
+from dnw_graph.inference.constants import restricted
+from dnw_graph.inference.engine import Plan
+from dnw_graph.inference.plan_layers import plan_of
+from dnw_graph.models.mobilenet_v1 import mobilenet_v1
+from dnw_graph.native import library
+
+pytestmark = pytest.mark.skipif(
+    library.reason() is not None, reason="the C kernels are not built: no compiler"
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread_again():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def network(side, **options):
+    torch.manual_seed(0)
+    settings = {"rule": "random", "num_classes": 3, "image_size": side, "density": 0.5}
+    model = mobilenet_v1(**(settings | {"blocks": ((8, 12, 1, 1), (12, 10, 2, 2))} | options))
+    return dg.compile(model.eval(), "csr")
+
+
+def plan(compiled, height, width, **options):
+    constants = compiled._constants_for(*compiled.stem.sides(height, width))
+    parts = (compiled.stem, list(compiled.stages), constants.bases, compiled.head, constants.logits)
+    return Plan(plan_of((3, height, width), *parts, **options), 3)
+
+
+@pytest.mark.parametrize("strip_rows", [1, 2, 3])
+@pytest.mark.parametrize("side", [8, 24, 40, 56, 72])
+def test_what_a_node_operation_left_is_not_seen_by_the_stem(side, strip_rows):
+    """Both work in one scratch, strip after strip; maps are as wide as whole vectors."""
+    compiled = network(32)
+    apart, fused = plan(compiled, side, side, fused_stages=0), plan(compiled, side, side, fused_stages=1)
+    other = plan(compiled, side, side, fused_stages=1, strip_rows=strip_rows)
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        for _ in range(2):
+            images = torch.randn(1, 3, side, side)
+            expected = apart.run(images)[0]
+            assert torch.equal(fused.run(images)[0], expected)
+            assert torch.equal(other.run(images)[0], expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(24, 300), (300, 24), (17, 131), (1, 64), (64, 1)])
+def test_images_that_are_not_square(height, width):
+    compiled = network(32)
+    images = torch.randn(3, 3, height, width)
+    for fused in (0, 1, 2):
+        found = plan(compiled, height, width, fused_stages=fused).run(images)[0]
+        torch.testing.assert_close(found, compiled(images), rtol=2e-5, atol=2e-5)
+
+
+def test_batches_that_grow_and_shrink():
+    compiled = network(24)
+    runs, images = plan(compiled, 24, 24), torch.randn(9, 3, 24, 24)
+    torch.set_num_threads(1)
+    expected = torch.cat([runs.run(image)[0] for image in images.split(1)])
+    torch.set_num_threads(3)
+    for count in (1, 2, 7, 1, 3, 9, 4):
+        assert torch.equal(runs.run(images[:count])[0], expected[:count])
+
+
+def test_a_team_smaller_than_asked_for():
+    """More threads than there can be: nobody works in the arena of another."""
+    script = (
+        "import torch, dnw_graph as dg\n"
+        "from dnw_graph.models.mobilenet_v1 import mobilenet_v1\n"
+        "options = {'rule': 'random', 'num_classes': 3, 'image_size': 8, 'density': 0.5}\n"
+        "model = mobilenet_v1(blocks=((4, 5, 1, 1),), **options)\n"
+        "network, images = dg.compile(model.eval(), 'native'), torch.randn(257, 3, 64, 64)\n"
+        "torch.set_num_threads(1)\n"
+        "expected = network(images)\n"
+        "torch.set_num_threads(300)\n"
+        "assert torch.equal(network(images), expected)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_nodes_may_be_numbered_in_any_order():
+    """Edges between some nodes of a block: both ends get the numbers of their places in the lists."""
+    model = mobilenet_v1(
+        rule="random", num_classes=3, image_size=8, density=1.0, blocks=((3, 4, 1, 1),)
+    ).eval()
+    (wired,) = model.body_stages()
+    assert (wired.stage.blocks[0].num_sources, wired.stage.blocks[0].num_targets) == (3, 4)
+    matrix = wired.weight.detach().view(4, 3)
+    index, value = restricted(wired, 0, torch.tensor([2, 0]), torch.tensor([1, 3, 0]))
+    assert index.pointer.tolist() == [0, 2, 4, 6]
+    assert index.source.tolist() == [0, 1] * 3
+    assert torch.equal(value.view(3, 2), matrix[[1, 3, 0]][:, [2, 0]])
