@@ -2,8 +2,8 @@
 
     python benchmarks/plot_engine.py benchmarks/results/engine_stages-DATE.json -o docs/figures/engine.png
 
-One panel per network, on one thread: what each stage's operations of one kind do per second, below what
-memory, the caches and sgemm allowed in the same run.
+One panel per network, on one thread: what each stage's operations of one kind do per second, beside what
+memory, the second-level cache and sgemm allowed in the same run.
 """
 
 from __future__ import annotations
