@@ -36,8 +36,20 @@ static void stem_16(const stem_arguments *a, int first_row, int end_row, int fir
     (a->out_pitch % LANES ? dnw_avx2.stem : stem)(a, first_row, end_row, first, end);
 }
 
+/* And rows of 8 pixels in training. */
+static int narrow(const node_maps *a) { return a->step == 1 && a->width % LANES == LANES / 2; }
+
+static void node_forward_16(const node_maps *a, float *h, int64_t first, int64_t end, float *scratch) {
+    (narrow(a) ? dnw_avx2.node_forward : node_forward)(a, h, first, end, scratch);
+}
+
+static void node_backward_16(const node_maps *a, const float *g, const node_gradients *to, int64_t first, int64_t end,
+                             float *scratch) {
+    (narrow(a) ? dnw_avx2.node_backward : node_backward)(a, g, to, first, end, scratch);
+}
+
 const kernel_table dnw_avx512 = {"avx512", messages, node_16, stem_16, pool, linear, product, edge_products, statistics,
-                             node_forward, node_backward, training_floats};
+                             node_forward_16, node_backward_16, training_floats};
 
 #if defined(__clang__)
 #pragma clang attribute pop
