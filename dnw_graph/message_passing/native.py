@@ -42,7 +42,7 @@ class Native(Backend):
     def accumulate(
         self, z: Sequence[Tensor], h: Tensor, value: Tensor, pointer: Tensor, source: Tensor, *, add: bool
     ) -> None:
-        _check(pointer, source, h.shape[0])
+        check_index(pointer, source, h.shape[0])
         _product(z, (h,), value, pointer, source, add=add)
 
     def transposed(
@@ -53,7 +53,7 @@ class Native(Backend):
     def transposed_of_pieces(
         self, g: Sequence[Tensor], value: Tensor, pointer: Tensor, source: Tensor, num_sources: int
     ) -> Tensor:
-        _check(pointer, source, num_sources)
+        check_index(pointer, source, num_sources)
         _rows(g, pointer)
         _check_values(value, source)
         order, reverse, target = prepared(
@@ -69,7 +69,7 @@ class Native(Backend):
     def edge_gradient_of_pieces(
         self, g: Sequence[Tensor], h: Tensor, pointer: Tensor, source: Tensor
     ) -> Tensor:
-        _check(pointer, source, h.shape[0])
+        check_index(pointer, source, h.shape[0])
         gradient, h = h.new_empty(source.numel()), h.contiguous()
         parts, columns = [part.contiguous() for part in g], h.shape[1]
         arguments = _EdgeArguments(
@@ -82,7 +82,7 @@ class Native(Backend):
             source.data_ptr(),
             gradient.data_ptr(),
         )
-        _done(library.load().dnw_edge_products(ctypes.byref(arguments), *_threads()))
+        done(library.load().dnw_edge_products(ctypes.byref(arguments), *threads()))
         return gradient
 
 
@@ -137,7 +137,7 @@ def _product(
         value.data_ptr(),
         int(add),
     )
-    _done(library.load().dnw_product(ctypes.byref(arguments), *_threads()))
+    done(library.load().dnw_product(ctypes.byref(arguments), *threads()))
 
 
 def _pieces(parts: Sequence[Tensor], columns: int) -> _Pieces:
@@ -166,16 +166,16 @@ def _rows(parts: Sequence[Tensor], pointer: Tensor) -> int:
     return rows
 
 
-def _threads() -> tuple[int, bytes]:
+def threads() -> tuple[int, bytes]:
     return torch.get_num_threads(), library.instructions().encode()
 
 
-def _done(status: int) -> None:
+def done(status: int) -> None:
     if status != 1:
         raise MemoryError("no memory to pack the features of a message-passing product")
 
 
-def _check(pointer: Tensor, source: Tensor, num_sources: int) -> None:
+def check_index(pointer: Tensor, source: Tensor, num_sources: int) -> None:
     """Refuse index tensors that would make the kernels read elsewhere; once per wiring."""
     prepared(pointer, source, f"checked {num_sources}", lambda: _checked(pointer, source, num_sources))
 

@@ -28,6 +28,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 from dnw_graph.message_passing.backend import find_backend, usable_backend
 from dnw_graph.message_passing.edge_gradient import EdgeGradient
+from dnw_graph.message_passing.native_stage import ImageStage, goes_by_image
 from dnw_graph.message_passing.stage_block import blocks_of, places_of
 from dnw_graph.message_passing.stage_pass import (
     BATCH,
@@ -80,7 +81,7 @@ def run_stage(
     reach, images, factor  which candidates get gradient, see above; images B and factor 1: all of it
     returns   (z_n [S_n, B, H', W'], states of the levels between, mean, biased variance); only the first is
               differentiable; the states are flat; mean and variance are [Σ S_i] ("batch", "fixed") or
-              [Σ S_i · B] ("instance", part by part of the batch)
+              [Σ S_i · B] ("instance", ordered as the backend went through the batch)
     """
     batch, height, width = z.shape[1], -(-z.shape[2] // stride), -(-z.shape[3] // stride)
     index = pointer, source, position
@@ -96,6 +97,8 @@ def run_stage(
         eps,
         backend,
     )
+    if goes_by_image(stage, z, sizes):
+        return ImageStage(stage, z, sizes).forward()
     out = z.new_empty(sizes[-1], batch, height, width)
     states = z.new_empty(sum(sizes[1:-1]) * batch * height * width)
     fixed = None if fixed_mean is None or fixed_variance is None else (fixed_mean, fixed_variance)
@@ -192,6 +195,13 @@ def run_stage_backward(
     reached = images if reach == "candidates" else 0
     edges = EdgeGradient(grad_weight, stage.engine, reached, factor) if wants_weight else None
     parts = _parts(z, sizes, g.shape[2] * g.shape[3], norm)
+    if goes_by_image(stage, z, sizes):
+        by_image = ImageStage(stage, z, sizes)
+        for part in parts:
+            by_image.backward(g, part, (states, mean, variance), grad_z, gradients, edges)
+        if edges is not None:
+            edges.finish()
+        return grad_z, grad_weight, gradients.scale, gradients.shift, gradients.kernel
     statistics = _statistics_of(mean, variance, parts, sizes, norm)
     for part, of_part in zip(parts, _states_of(states, parts, sizes, (g.shape[2], g.shape[3])), strict=True):
         whole = len(parts) == 1

@@ -108,6 +108,9 @@ _FUNCTIONS: dict[str, tuple[type | None, list[type]]] = {
     "dnw_statistics": (_int, [_pointer, _pointer, _pointer, _int, _text]),
     "dnw_node_forward": (_int, [_pointer, _pointer, _int, _text]),
     "dnw_node_backward": (_int, [_pointer, _pointer, _pointer, _int, _text]),
+    "dnw_stage_edges": (None, [_pointer, _pointer, _long, _long, *[_pointer] * 5]),
+    "dnw_stage_forward": (_int, [_pointer, _int, _text]),
+    "dnw_stage_backward": (_int, [_pointer, _pointer, _int, _text]),
     "dnw_scratch_floats": (_long, [_int, _int]),
     "dnw_plan_new": (
         _pointer,

@@ -111,9 +111,35 @@ def networks() -> None:
         close(dg.compile(model, "native")(images), dg.compile(model, "csr")(images))
 
 
+def stages() -> None:
+    """Training image by image beside the plain way, which takes double floats."""
+    for edges, images, threads in itertools.product((0, 30, 200), (1, 17), (1, 3)):
+        torch.set_num_threads(threads)
+        gradients = []
+        for backend in ("native", "csr"):
+            torch.manual_seed(edges)
+            model = tiny_static(
+                rule="random", num_classes=3, groups=(4, 9, 9), readout=5, density=1.0, backend=backend
+            )
+            (stage,) = model.body_stages()
+            stage.select(torch.randperm(stage.stage.num_candidates)[:edges].sort().values)
+            for name, parameter in model.body.named_parameters():
+                if name.endswith("norm.bias"):
+                    # A map of 8×8 has no normed value beyond 8: no rounding moves any over the ReLU's kink.
+                    parameter.data = torch.where(torch.rand(len(parameter)) < 0.8, 9.0, -9.0)
+            model.to(torch.float64 if backend == "csr" else torch.float32)
+            z, g = (torch.randn(nodes, images, 8, 8).to(stage.weight) for nodes in (4, 5))
+            learned = [z.requires_grad_(), *model.body.parameters()]
+            gradients.append(torch.autograd.grad((model.body(z) * g).sum(), learned))
+        for found, expected in zip(*gradients, strict=True):
+            size = expected.abs().max().clamp(min=1)
+            close(found.double() / size, expected / size)
+
+
 torch.manual_seed(0)
 products()
 pieces()
 node_operations()
+stages()
 networks()
 print("exercised")

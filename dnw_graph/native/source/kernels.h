@@ -134,6 +134,33 @@ typedef struct {
     int through_statistics;
 } node_gradients;
 
+/* A stage in training whose images do not depend on each other: levels 0 .. levels − 1 send to later ones, the last
+   only listens; maps [height][width], as large in all levels. Each image goes through all levels at once. */
+typedef struct {
+    int64_t levels, images, carry; /* carry: nodes of the last level that hear their twin in the one before, too */
+    int height, width;
+    float eps;
+    const int64_t *sizes; /* [levels + 1] nodes of each level */
+    int64_t senders, between; /* nodes of all levels but the last; of these, all but level 0 */
+    const int64_t *heard; /* [between + nodes of the last level + 1]: where the edges to each listener begin */
+    const edge *edges; /* offset: of the sender's map among all senders' */
+    const int64_t *sent; /* [senders + 1]: where the edges of each sender begin */
+    const edge *back; /* offset: of the listener's map among all listeners' */
+    const float *scale, *shift, *kernel; /* of the senders */
+    const float *z; /* [nodes of level 0][images][pixels] */
+    float *states; /* [images][between][pixels] */
+    float *mean, *variance; /* [images][senders] */
+    float *out; /* forward: the last level's states [nodes][images][pixels] */
+    /* Backward, for images `first_image` .. `first_image + part`: */
+    const float *g; /* ∂L/∂out, like out */
+    int64_t first_image, part;
+    float *grad_z; /* like z */
+    float *grad_states; /* [between][part][pixels] */
+    float *h; /* what senders sent, [senders][part][pixels], or NULL */
+} stage_maps;
+
+enum { NODE_SUMS = 16 }; /* gradients of a node's parameters: of its kernel 9, then shift, scale; the rest is 0 */
+
 typedef struct {
     const char *name;
     void (*messages)(const messages_arguments *, int first_row, int end_row, int first, int end);
@@ -150,7 +177,17 @@ typedef struct {
     void (*node_backward)(const node_maps *, const float *g, const node_gradients *, int64_t first, int64_t end,
                           float *scratch);
     int64_t (*training_floats)(int height, int width); /* scratch that the two need */
+    /* Images first .. end; backward counts them within the part. Its sums are [senders][NODE_SUMS]. */
+    void (*stage_forward)(const stage_maps *, int64_t first, int64_t end, float *scratch);
+    void (*stage_backward)(const stage_maps *, int64_t first, int64_t end, float *scratch, double *sums);
 } kernel_table;
+
+/* Scratch that a stage needs per thread: maps of all senders or listeners, two maps, sums of nodes. */
+static inline int64_t stage_floats(const stage_maps *a) {
+    const int64_t listeners = a->between + a->sizes[a->levels];
+    const int64_t maps = (listeners > a->senders ? listeners : a->senders) + 2;
+    return maps * a->height * a->width + a->senders * (NODE_SUMS + 3);
+}
 
 /* AVX2: the 8 pixels from `pixel` on, for AVX-512. */
 void dnw_half_tile(const messages_arguments *, int64_t pixel, int64_t source, int64_t target, int first, int end);

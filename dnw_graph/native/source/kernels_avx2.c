@@ -18,13 +18,14 @@
 #include "head.h"
 #include "lanes.h"
 #include "node_training.h"
+#include "stage_training.h"
 
 void dnw_half_tile(const messages_arguments *a, int64_t pixel, int64_t source, int64_t target, int first, int end) {
     targets_1(a, pixel, source, target, first, end);
 }
 
 const kernel_table dnw_avx2 = {"avx2", messages, node, stem, pool, linear, product, edge_products, statistics,
-                             node_forward, node_backward, training_floats};
+                             node_forward, node_backward, training_floats, stage_forward, stage_backward};
 
 #if defined(__clang__)
 #pragma clang attribute pop

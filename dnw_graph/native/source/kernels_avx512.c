@@ -26,6 +26,7 @@
 #include "head.h"
 #include "lanes.h"
 #include "node_training.h"
+#include "stage_training.h"
 
 /* Where rows end at half a vector, the 8 lanes of AVX2 do them. */
 static void node_16(const node_arguments *a, int first_row, int end_row, int first, int end) {
@@ -48,8 +49,16 @@ static void node_backward_16(const node_maps *a, const float *g, const node_grad
     (narrow(a) ? dnw_avx2.node_backward : node_backward)(a, g, to, first, end, scratch);
 }
 
+static void stage_forward_16(const stage_maps *a, int64_t first, int64_t end, float *scratch) {
+    (a->width % LANES ? dnw_avx2.stage_forward : stage_forward)(a, first, end, scratch);
+}
+
+static void stage_backward_16(const stage_maps *a, int64_t first, int64_t end, float *scratch, double *sums) {
+    (a->width % LANES ? dnw_avx2.stage_backward : stage_backward)(a, first, end, scratch, sums);
+}
+
 const kernel_table dnw_avx512 = {"avx512", messages, node_16, stem_16, pool, linear, product, edge_products, statistics,
-                             node_forward_16, node_backward_16, training_floats};
+                             node_forward_16, node_backward_16, training_floats, stage_forward_16, stage_backward_16};
 
 #if defined(__clang__)
 #pragma clang attribute pop

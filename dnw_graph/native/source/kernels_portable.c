@@ -12,6 +12,7 @@
 #include "head.h"
 #include "lanes.h"
 #include "node_training.h"
+#include "stage_training.h"
 
 const kernel_table dnw_portable = {"portable", messages, node, stem, pool, linear, product, edge_products, statistics,
-                             node_forward, node_backward, training_floats};
+                             node_forward, node_backward, training_floats, stage_forward, stage_backward};
