@@ -19,15 +19,18 @@ from dnw_graph.native import library
 _LANES = 8
 # An image with more states leaves the second-level cache, and products of a whole batch are as fast.
 _MOST_BYTES = 512 << 10
+# Of more pixels, float32 sums would lose digits.
+_MOST_PIXELS = 2048
 # NODE_SUMS of kernels.h: gradients of a node's kernel, shift and scale, and room.
 _SUMS, _KERNEL, _SHIFT, _SCALE = 16, slice(9), 9, 10
 
 
 def goes_by_image(stage: StagePass, z: Tensor, sizes: Sequence[int]) -> bool:
     """Whether `ImageStage` can run a stage, and fast. z [S_0, B, H, W]; sizes: nodes of all levels."""
-    states = sum(sizes) * z.shape[2] * z.shape[3] * z.element_size()
-    fits = z.shape[3] % _LANES == 0 and stage.stride == 1 and states <= _MOST_BYTES
-    return isinstance(stage.engine, Native) and stage.norm == INSTANCE and fits
+    pixels = z.shape[2] * z.shape[3]
+    small = pixels <= _MOST_PIXELS and sum(sizes) * pixels * z.element_size() <= _MOST_BYTES
+    fits = z.shape[3] % _LANES == 0 and stage.stride == 1
+    return isinstance(stage.engine, Native) and stage.norm == INSTANCE and fits and small
 
 
 class ImageStage:

@@ -175,7 +175,8 @@ def test_where_it_is_not_used():
     assert not goes_by_image(replace(stage, norm="fixed"), z, sizes)
     assert not goes_by_image(replace(stage, stride=2), z, sizes)
     assert not goes_by_image(stage, torch.randn(5, 3, 8, 7), sizes)
-    assert not goes_by_image(stage, torch.randn(5, 3, 64, 512), sizes)
+    assert not goes_by_image(stage, torch.randn(5, 3, 64, 32), (5, 900, 4))
+    assert not goes_by_image(stage, torch.randn(5, 3, 64, 40), sizes)
     others = operands((5, 9, 4), 3, (8, 8), backend="csr")
     with pytest.MonkeyPatch.context() as patch:
         both(others, patch, expected=False)
