@@ -28,6 +28,8 @@ from training_work import (
     NODES_BACK,
     OPTIMISER,
     SELECTION,
+    STATES,
+    STATES_BACK,
     STEM,
     work,
 )
@@ -43,6 +45,8 @@ _CALLS = {
     "dnw_graph.message_passing.native:Native.accumulate": MESSAGES,
     "dnw_graph.message_passing.native:Native.transposed": MESSAGES_BACK,
     "dnw_graph.message_passing.native:Native.transposed_of_pieces": MESSAGES_BACK,
+    "dnw_graph.message_passing.native_stage:ImageStage.forward": STATES,
+    "dnw_graph.message_passing.native_stage:ImageStage.backward": STATES_BACK,
     "dnw_graph.message_passing.edge_gradient:EdgeGradient.add": CANDIDATES,
     "dnw_graph.models.node_operation:NodeOperation.forward": NODES,
     "dnw_graph.models.network:WiredNetwork.rewire": SELECTION,
@@ -55,6 +59,8 @@ _OPERATORS = {
     r"Optimizer\.step#.*": OPTIMISER,
     r"aten::(cross_entropy_loss|log_softmax|nll_loss.*|argmax)": HEAD,
 }
+# Parts of one way or the other to run a stage.
+_WAYS = {NODES, MESSAGES, STATES, NODES_BACK, MESSAGES_BACK, STATES_BACK}
 # Where a part's work belongs in the backward pass: its gradients, and what is done anew for them.
 _BACKWARD = {NODES: NODES_BACK, MESSAGES: MESSAGES_BACK}
 _SCOPE = "part: "
@@ -62,7 +68,7 @@ _EVALUATE = "autograd::engine::evaluate_function"
 
 
 def step_parts(contender: Contender, ceilings: dict[str, float], steps: int) -> list[dict[str, Any]]:
-    """Part by part: seconds (median over steps), share of the step, FLOPs, bytes, and the least seconds.
+    """Each part that ran: seconds (median over steps), share of the step, FLOPs, bytes and the least seconds.
 
     flops, bytes  of one step; every operand read once and every result written once
     least         what the machine's matrix product or memory needs for them, whichever is more (`bound`)
@@ -77,8 +83,10 @@ def step_parts(contender: Contender, ceilings: dict[str, float], steps: int) -> 
         STEM,
         NODES,
         MESSAGES,
+        STATES,
         HEAD,
         CANDIDATES,
+        STATES_BACK,
         MESSAGES_BACK,
         NODES_BACK,
         OPTIMISER,
@@ -86,6 +94,8 @@ def step_parts(contender: Contender, ceilings: dict[str, float], steps: int) -> 
         REST,
     ):
         seconds = statistics.median(one[part] for one in measured)
+        if not seconds and part in _WAYS:
+            continue
         flops, moved = done.get(part, (0, 0))
         products, memory = flops / ceilings["sgemm"] / 1e9, moved / ceilings["copy"] / 1e9
         found.append(

@@ -14,6 +14,8 @@ from dnw_graph.models.network import WiredNetwork
 STEM, HEAD = "stem", "head and loss"
 NODES, NODES_BACK = "node operations", "node operations, backward"
 MESSAGES, MESSAGES_BACK = "messages", "messages, to features"
+# Both at once, where a stage is run image by image.
+STATES, STATES_BACK = "nodes and messages, image by image", "nodes and messages, backward"
 CANDIDATES = "gradients of candidate edges"
 OPTIMISER, SELECTION = "optimiser", "selection"
 
@@ -29,6 +31,7 @@ def work(model: WiredNetwork, images: int) -> dict[str, tuple[int, int]]:
     candidate edges   one dense product for each source level
     node operations   the 3×3 convolutions (norm and ReLU count as bytes only); backward both their gradients
     stem and head     layers, forward and backward; no gradient to the images
+    image by image    the same operations, but only states, gradients and what nodes send move
     """
     sides = model.layout.resolutions(model.stem_side)
     done: dict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -50,6 +53,11 @@ def work(model: WiredNetwork, images: int) -> dict[str, tuple[int, int]]:
             before, after = images * sides[level.index] ** 2 * level.size, columns * level.size
             add(NODES, 18 * after, _FLOAT * (before + after))
             add(NODES_BACK, 36 * after, _FLOAT * (2 * before + after))
+            add(STATES, 18 * after + 2 * edges * columns, _FLOAT * before + _EDGE * edges)
+            add(STATES_BACK, 36 * after + 2 * edges * columns, _FLOAT * (2 * before + after) + _EDGE * edges)
+        last = columns * stage.levels[-1].size
+        add(STATES, 0, _FLOAT * last)
+        add(STATES_BACK, 0, _FLOAT * last)
         add(SELECTION, 0, _FLOAT * stage.num_candidates)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     # weight ← weight − lr · momentum, momentum ← …: three read, two written.

@@ -18,6 +18,8 @@ from training_work import (
     NODES_BACK,
     OPTIMISER,
     SELECTION,
+    STATES,
+    STATES_BACK,
     STEM,
     work,
 )
@@ -38,6 +40,12 @@ def test_work_of_nine_nodes(nine_nodes):
     # Levels 0 and 1 send at 8×8, level 2 halves its maps.
     assert done[NODES] == (18 * (4 * large + 2 * small), 4 * (8 * large + 2 * large + 2 * small))
     assert done[NODES_BACK][0] == 36 * (4 * large + 2 * small)
+    # Image by image: states of all nodes, those of last levels too; back also what they sent, and gradients.
+    for whole, parts in ((STATES, (NODES, MESSAGES)), (STATES_BACK, (NODES_BACK, MESSAGES_BACK))):
+        assert done[whole][0] == sum(done[part][0] for part in parts)
+    assert done[STATES][1] == 4 * (6 * large + 2 * large + 3 * small) + 12 * 7
+    sent, last = 4 * large + 2 * small, 2 * large + 3 * small
+    assert done[STATES_BACK][1] == 4 * (2 * 6 * large + sent + last) + 12 * 7
     assert done[SELECTION][1] == 4 * (12 + 6)
     parameters = sum(parameter.numel() for parameter in nine_nodes.parameters())
     assert done[OPTIMISER][1] == 20 * parameters
