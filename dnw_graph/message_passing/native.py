@@ -11,6 +11,9 @@ from torch import Tensor
 from dnw_graph.message_passing.backend import Backend, prepared, register_backend
 from dnw_graph.message_passing.edge_index import by_source
 from dnw_graph.native import library
+from dnw_graph.native.calls import done, threads
+
+_PURPOSE = "the features of a message-passing product"
 
 
 @register_backend
@@ -55,7 +58,7 @@ class Native(Backend):
     ) -> Tensor:
         check_index(pointer, source, num_sources)
         _rows(g, pointer)
-        _check_values(value, source)
+        check_values(value, source)
         order, reverse, target = prepared(
             pointer, source, f"by source {num_sources}", lambda: by_source(pointer, source, num_sources)
         )
@@ -82,7 +85,7 @@ class Native(Backend):
             source.data_ptr(),
             gradient.data_ptr(),
         )
-        done(library.load().dnw_edge_products(ctypes.byref(arguments), *threads()))
+        done(library.load().dnw_edge_products(ctypes.byref(arguments), *threads()), _PURPOSE)
         return gradient
 
 
@@ -123,7 +126,7 @@ def _product(
     *,
     add: bool,
 ) -> None:
-    _check_values(value, source)
+    check_values(value, source)
     sources, value = [part.contiguous() for part in sources], value.contiguous()
     columns = targets[0].shape[1]
     arguments = _ProductArguments(
@@ -137,7 +140,7 @@ def _product(
         value.data_ptr(),
         int(add),
     )
-    done(library.load().dnw_product(ctypes.byref(arguments), *threads()))
+    done(library.load().dnw_product(ctypes.byref(arguments), *threads()), _PURPOSE)
 
 
 def _pieces(parts: Sequence[Tensor], columns: int) -> _Pieces:
@@ -154,7 +157,7 @@ def _pieces(parts: Sequence[Tensor], columns: int) -> _Pieces:
     return _Pieces(first.data_ptr(), rest.data_ptr(), first.shape[0])
 
 
-def _check_values(value: Tensor, source: Tensor) -> None:
+def check_values(value: Tensor, source: Tensor) -> None:
     if value.shape != source.shape or value.dtype != torch.float32:
         raise ValueError(f"{source.numel()} float32 values wanted, one per edge, not {value.numel()}")
 
@@ -164,15 +167,6 @@ def _rows(parts: Sequence[Tensor], pointer: Tensor) -> int:
     if rows != pointer.numel() - 1:
         raise ValueError(f"{rows} rows do not fit the {pointer.numel() - 1} targets of the wiring")
     return rows
-
-
-def threads() -> tuple[int, bytes]:
-    return torch.get_num_threads(), library.instructions().encode()
-
-
-def done(status: int) -> None:
-    if status != 1:
-        raise MemoryError("no memory to pack the features of a message-passing product")
 
 
 def check_index(pointer: Tensor, source: Tensor, num_sources: int) -> None:

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from dnw_graph.message_passing.edge_gradient import EdgeGradient
 from dnw_graph.message_passing.executed import record
-from dnw_graph.message_passing.native import Native, check_index, done, threads
+from dnw_graph.message_passing.native import Native, check_index, check_values
 from dnw_graph.message_passing.stage_block import Block
 from dnw_graph.message_passing.stage_pass import INSTANCE, Parameters, StagePass
 from dnw_graph.native import library
+from dnw_graph.native.calls import done, threads
 
 # Pixels of a row lie in the lanes of vectors, of 8 floats at least.
 _LANES = 8
@@ -21,6 +22,7 @@ _LANES = 8
 _MOST_BYTES = 512 << 10
 # Of more pixels, float32 sums would lose digits.
 _MOST_PIXELS = 2048
+_PURPOSE = "the states of an image in a stage"
 # NODE_SUMS of kernels.h: gradients of a node's kernel, shift and scale, and room.
 _SUMS, _KERNEL, _SHIFT, _SCALE = 16, slice(9), 9, 10
 
@@ -37,8 +39,8 @@ class ImageStage:
     """A stage with an instance norm and maps of one size, as it is during one step."""
 
     def __init__(self, stage: StagePass, z: Tensor, sizes: Sequence[int]) -> None:
-        """z [S_0, B, H, W] float32, contiguous; sizes: nodes of all levels."""
-        self.blocks, self.engine, self.z = stage.blocks, stage.engine, z
+        """z [S_0, B, H, W] float32; sizes: nodes of all levels. ValueError where operands do not fit."""
+        self.blocks, self.engine, self.z = stage.blocks, stage.engine, z.contiguous()
         self.between, self.senders, self.last = sum(sizes[1:-1]), sum(sizes[:-1]), sizes[-1]
         self._stage = _Stage(
             levels=len(self.blocks),
@@ -50,15 +52,13 @@ class ImageStage:
             senders=self.senders,
             between=self.between,
         )
-        parameters = stage.parameters
         of_levels = torch.tensor(list(sizes))
+        parameters = {"scale": self.senders, "shift": self.senders, "kernel": 9 * self.senders}
         # What the kernels are given pointers to lives as long as this.
         self._held = {
-            "z": z,
+            "z": _floats("z", self.z, z.numel()),
             "sizes": of_levels,
-            "scale": parameters.scale.contiguous(),
-            "shift": parameters.shift.contiguous(),
-            "kernel": parameters.kernel.contiguous(),
+            **{name: _floats(name, getattr(stage.parameters, name), n) for name, n in parameters.items()},
             **_edges_of(self.blocks, of_levels, z.shape[2] * z.shape[3]),
         }
         self._point(**self._held)
@@ -73,7 +73,7 @@ class ImageStage:
         states = self.z.new_empty(images * self.between * self.z.shape[2] * self.z.shape[3])
         mean, variance = (self.z.new_empty(images * self.senders) for _ in range(2))
         self._point(out=out, states=states, mean=mean, variance=variance)
-        done(library.load().dnw_stage_forward(ctypes.byref(self._stage), *threads()))
+        done(library.load().dnw_stage_forward(ctypes.byref(self._stage), *threads()), _PURPOSE)
         columns = self.z[0].numel()
         for block in self.blocks:
             place = block.place
@@ -94,18 +94,21 @@ class ImageStage:
         kept: states, mean and variance as `forward` gave them;  g, grad_z: of the whole batch, contiguous
         """
         shape = (images.stop - images.start, *self.z.shape[2:])
-        grad_states = self.z.new_empty(self.between, *shape)
+        grad_states = None if edges is None else self.z.new_empty(self.between, *shape)
         h = None if edges is None else self.z.new_empty(self.senders, *shape)
         sums = self.z.new_empty(self.senders, _SUMS, dtype=torch.float64)
         self._stage.first_image, self._stage.part = images.start, shape[0]
         states, mean, variance = kept
         self._point(g=g, states=states, mean=mean, variance=variance)
         self._point(grad_z=grad_z, grad_states=grad_states, h=h)
-        done(library.load().dnw_stage_backward(ctypes.byref(self._stage), sums.data_ptr(), *threads()))
+        done(
+            library.load().dnw_stage_backward(ctypes.byref(self._stage), sums.data_ptr(), *threads()),
+            _PURPOSE,
+        )
         gradients.kernel += sums[:, _KERNEL].view_as(gradients.kernel)
         gradients.shift += sums[:, _SHIFT]
         gradients.scale += sums[:, _SCALE]
-        if edges is None or h is None:
+        if edges is None or grad_states is None or h is None:
             return
         of_part = g[:, images].contiguous()
         for block in self.blocks:
@@ -117,10 +120,21 @@ class ImageStage:
             setattr(self._stage, name, None if tensor is None else tensor.data_ptr())
 
 
+def _floats(name: str, tensor: Tensor, count: int) -> Tensor:
+    if tensor.dtype != torch.float32 or tensor.numel() != count:
+        raise ValueError(f"{name}: {count} float32 values wanted, not {tensor.numel()} {tensor.dtype}")
+    return tensor.contiguous()
+
+
 def _edges_of(blocks: Sequence[Block], sizes: Tensor, pixels: int) -> dict[str, Tensor]:
     """heard, edges, sent and back of `stage_maps`."""
     for block in blocks:
         check_index(block.pointer, block.source, block.place.size)
+        check_values(block.value, block.source)
+        if block.pointer.numel() != block.place.targets + 1:
+            raise ValueError(
+                f"pointer of {block.place.targets + 1} numbers wanted, not {block.pointer.numel()}"
+            )
     values = [block.value.contiguous() for block in blocks]
     of_blocks = (_Block * len(blocks))(
         *(

@@ -189,7 +189,7 @@ def run_stage_backward(
     """Gradients of `run_stage` for g = ∂L/∂z_n: to z, weight, scale, shift, kernel."""
     parameters, index = Parameters(scale, shift, kernel), (pointer, source, position)
     stage = _stage_pass(z, weight, parameters, index, (sizes, targets), stride, carry, norm, eps, backend)
-    grad_z = torch.empty_like(z)
+    grad_z = torch.empty_like(z, memory_format=torch.contiguous_format)
     gradients = Parameters(torch.zeros_like(scale), torch.zeros_like(shift), torch.zeros_like(kernel))
     grad_weight = torch.empty_like(weight) if wants_weight else weight.new_empty(0)
     reached = images if reach == "candidates" else 0

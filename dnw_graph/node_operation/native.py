@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from dnw_graph.native import library
+from dnw_graph.native.calls import done, threads
 from dnw_graph.node_operation.kernels import NodeGradients
 
 _pointer = ctypes.c_void_p
+_PURPOSE = "the rows that the node operation works on"
 
 
 class _Maps(ctypes.Structure):
@@ -33,7 +35,7 @@ class _Gradients(ctypes.Structure):
 
 
 class NativeNodeKernels:
-    """See `NodeKernels`. Each core takes some of the nodes; images lie in the lanes of its vectors."""
+    """See `NodeKernels`. Each core takes some of the nodes."""
 
     def statistics(self, z: Tensor, groups: int) -> tuple[Tensor, Tensor]:
         _check_layout(z=z)
@@ -41,7 +43,7 @@ class NativeNodeKernels:
         mean, variance = z.new_empty(groups), z.new_empty(groups)
         maps = _maps(z, mean, variance, mean, mean, mean, 1)
         function = library.load().dnw_statistics
-        _done(function(ctypes.byref(maps), mean.data_ptr(), variance.data_ptr(), *_threads()))
+        done(function(ctypes.byref(maps), mean.data_ptr(), variance.data_ptr(), *threads()), _PURPOSE)
         return mean, variance
 
     def forward(
@@ -49,7 +51,7 @@ class NativeNodeKernels:
     ) -> Tensor:
         maps = _checked_maps(z, mean, rstd, scale, shift, kernel, stride)
         h = z.new_empty(_sent_shape(z, stride))
-        _done(library.load().dnw_node_forward(ctypes.byref(maps), h.data_ptr(), *_threads()))
+        done(library.load().dnw_node_forward(ctypes.byref(maps), h.data_ptr(), *threads()), _PURPOSE)
         return h
 
     def backward(
@@ -79,7 +81,7 @@ class NativeNodeKernels:
             )
         gradients = _Gradients(*(tensor.data_ptr() for tensor in result), int(through_statistics))
         function = library.load().dnw_node_backward
-        _done(function(ctypes.byref(maps), g.data_ptr(), ctypes.byref(gradients), *_threads()))
+        done(function(ctypes.byref(maps), g.data_ptr(), ctypes.byref(gradients), *threads()), _PURPOSE)
         return result
 
 
@@ -130,12 +132,3 @@ def _check_groups(name: str, groups: int, z: Tensor) -> None:
         raise ValueError(
             f"{groups} {name} do not fit {nodes} nodes × {images} images: one per node or per map"
         )
-
-
-def _threads() -> tuple[int, bytes]:
-    return torch.get_num_threads(), library.instructions().encode()
-
-
-def _done(status: int) -> None:
-    if status != 1:
-        raise MemoryError("no memory for the rows that the node operation works on")

@@ -69,7 +69,7 @@ def both(case, monkeypatch, expected=True):
     with monkeypatch.context() as patch:
         patch.setattr(operator, "goes_by_image", ask)
         found = step(tensors, rest, g)
-        assert set(asked) == {expected}
+        assert asked == [expected, expected]
         patch.setattr(operator, "goes_by_image", lambda *arguments: False)
         return found, step(tensors, rest, g)
 
@@ -77,7 +77,7 @@ def both(case, monkeypatch, expected=True):
 def assert_same(found, wanted):
     for one, other in zip((found[0], *found[1]), (wanted[0], *wanted[1]), strict=True):
         largest = float(other.abs().max()) if other.numel() else 0.0
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3 * max(largest, 1e-3))
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4 * max(largest, 1e-3))
 
 
 @settings(max_examples=120, deadline=None)
@@ -108,14 +108,68 @@ def test_image_by_image_is_level_by_level(
     assert_same(found, wanted)
 
 
-def test_it_is_the_stage_in_float64(monkeypatch):
-    (z, weight, scale, shift, kernel), rest = operands((6, 17, 9, 5), 5, (8, 8), carry=5)
-    g = torch.randn(5, 5, 8, 8)
-    found = step((z, weight, scale, shift, kernel), rest, g)
-    exact = [tensor.detach().double().requires_grad_() for tensor in (z, weight, scale, shift, kernel)]
+@pytest.mark.parametrize("side", [(8, 8), (3, 16), (5, 24)])
+@pytest.mark.parametrize("kinked", [False, True])
+def test_it_is_the_stage_in_float64(side, kinked, taken):
+    tensors, rest = operands((6, 17, 9, 5), 5, side, carry=5)
+    if kinked:
+        # The ReLU cuts through the maps; these seeds leave no pixel within rounding of its kink.
+        tensors[3].data = 0.5 * torch.randn(len(tensors[3]))
+    g = torch.randn(5, 5, *side)
+    found = step(tensors, rest, g)
+    exact = [tensor.detach().double().requires_grad_() for tensor in tensors]
+    assert taken == [True, True]
     wanted = step(exact, (*rest[:-1], "csr"), g.double())
     for one, other in zip((found[0], *found[1]), (wanted[0], *wanted[1]), strict=True):
         torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-4 * float(other.abs().max()))
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """What `goes_by_image` answered so far."""
+    answers = []
+
+    def ask(*arguments):
+        answers.append(goes_by_image(*arguments))
+        return answers[-1]
+
+    monkeypatch.setattr(operator, "goes_by_image", ask)
+    return answers
+
+
+def test_states_in_another_order_of_memory():
+    tensors, rest = operands((6, 9, 5), 3, (8, 8))
+    g = torch.randn(5, 3, 8, 8)
+    wanted = step(tensors, rest, g)
+    tensors[0] = tensors[0].detach().transpose(0, 1).contiguous().transpose(0, 1).requires_grad_()
+    found = step(tensors, rest, g)
+    for one, other in zip((found[0], *found[1]), (wanted[0], *wanted[1]), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "message"),
+    [
+        (1, lambda weight: weight.double(), "float32 values wanted"),
+        (2, lambda scale: scale.double(), "scale: 15 float32 values wanted, not 15 torch.float64"),
+        (3, lambda shift: shift[:-1], "shift: 15 float32 values wanted, not 14"),
+        (4, lambda kernel: kernel[:-1], "kernel: 135 float32 values wanted, not 126"),
+        (7, lambda pointers: [pointers[0][:-1], pointers[1]], "must rise from 0|numbers wanted"),
+        (
+            7,
+            lambda pointers: [torch.cat([each, each[-1:]]) for each in pointers],
+            "15 numbers wanted, not 16",
+        ),
+        (9, lambda positions: [each[:-1] for each in positions], "float32 values wanted, one per edge"),
+    ],
+)
+def test_operands_that_do_not_fit_are_refused(place, change, message, taken):
+    tensors, rest = operands((6, 9, 5), 3, (8, 8), density=1.0)
+    arguments = [*(tensor.detach() for tensor in tensors), None, None, *rest]
+    arguments[place] = change(arguments[place])
+    with pytest.raises(ValueError, match=message):
+        operator.run_stage(*arguments)
+    assert taken == [True]
 
 
 def test_a_part_of_the_candidates_gradient_and_parts_of_the_batch(monkeypatch):
@@ -126,7 +180,7 @@ def test_a_part_of_the_candidates_gradient_and_parts_of_the_batch(monkeypatch):
         assert_same(*both(case, monkeypatch))
 
 
-def test_no_gradient_to_weights_that_do_not_learn(monkeypatch):
+def test_no_gradient_to_weights_that_do_not_learn(taken):
     tensors, rest = operands((5, 9, 4), 3, (8, 8))
     g = torch.randn(4, 3, 8, 8)
     _, wanted = step(tensors, rest, g)
@@ -136,9 +190,19 @@ def test_no_gradient_to_weights_that_do_not_learn(monkeypatch):
     found = torch.autograd.grad((out * g).sum(), learning)
     for one, other in zip(found, [wanted[0], *wanted[2:]], strict=True):
         assert torch.equal(one, other)
+    assert all(taken)
 
 
-def test_a_map_that_is_not_a_number_stays_in_its_image():
+def test_nodes_without_an_edge_get_no_gradient_whatever_they_hold(taken):
+    tensors, rest = operands((5, 9, 4), 3, (8, 8), density=0.0)
+    with torch.no_grad():
+        tensors[0][2, 1, 4, 4] = torch.nan
+    out, (grad_z, _, *others) = step(tensors, rest, torch.ones(4, 3, 8, 8))
+    assert all(taken)
+    assert not any(each.any() for each in (out, grad_z, *others))
+
+
+def test_a_map_that_is_not_a_number_stays_in_its_image(taken):
     tensors, rest = operands((5, 9, 4), 3, (8, 8), density=1.0)
     with torch.no_grad():
         tensors[0][2, 1, 4, 4] = torch.nan
@@ -147,6 +211,7 @@ def test_a_map_that_is_not_a_number_stays_in_its_image():
     assert not out[:, [0, 2]].isnan().any()
     assert grad_z[:, 1].isnan().any()
     assert not grad_z[:, [0, 2]].isnan().any()
+    assert all(taken)
 
 
 def test_it_executes_as_many_multiply_accumulates(monkeypatch):

@@ -60,7 +60,20 @@ def pieces() -> None:
 def node_operations() -> None:
     """On maps of one pixel, of one strip and of several, for full and for broken vectors of images."""
     native, plain = NativeNodeKernels(), PlainNodeKernels()
-    sides = ((1, 1), (1, 9), (2, 3), (7, 7), (8, 8), (15, 14), (33, 5), (9, 130), (40, 33))
+    sides = (
+        (1, 1),
+        (1, 9),
+        (2, 3),
+        (7, 7),
+        (8, 8),
+        (15, 14),
+        (3, 16),
+        (1, 24),
+        (5, 48),
+        (33, 5),
+        (9, 130),
+        (40, 33),
+    )
     for images, (height, width), stride in itertools.product((1, 7, 8, 16, 17), sides, (1, 2)):
         for groups, threads in ((3, 1), (3 * images, 1), (3, 2), (3 * images, 5)):
             torch.set_num_threads(threads)
@@ -113,7 +126,8 @@ def networks() -> None:
 
 def stages() -> None:
     """Training image by image beside the plain way, which takes double floats."""
-    for edges, images, threads in itertools.product((0, 30, 200), (1, 17), (1, 3)):
+    cases = itertools.product((0, 30, 200), (1, 17), (1, 3), ((8, 8), (3, 16), (2, 24)))
+    for edges, images, threads, side in cases:
         torch.set_num_threads(threads)
         gradients = []
         for backend in ("native", "csr"):
@@ -125,10 +139,10 @@ def stages() -> None:
             stage.select(torch.randperm(stage.stage.num_candidates)[:edges].sort().values)
             for name, parameter in model.body.named_parameters():
                 if name.endswith("norm.bias"):
-                    # A map of 8×8 has no normed value beyond 8: no rounding moves any over the ReLU's kink.
+                    # Of 64 values none is beyond 8 once normed: no rounding moves any over the ReLU's kink.
                     parameter.data = torch.where(torch.rand(len(parameter)) < 0.8, 9.0, -9.0)
             model.to(torch.float64 if backend == "csr" else torch.float32)
-            z, g = (torch.randn(nodes, images, 8, 8).to(stage.weight) for nodes in (4, 5))
+            z, g = (torch.randn(nodes, images, *side).to(stage.weight) for nodes in (4, 5))
             learned = [z.requires_grad_(), *model.body.parameters()]
             gradients.append(torch.autograd.grad((model.body(z) * g).sum(), learned))
         for found, expected in zip(*gradients, strict=True):

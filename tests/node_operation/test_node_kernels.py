@@ -132,8 +132,9 @@ def test_statistics_are_exact_but_for_rounding(
 @pytest.mark.parametrize("instructions", INSTRUCTIONS)
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("per_map", [False, True])
-def test_threads_change_no_bit(operation, per_map, stride, instructions):
-    case, results = operation(11, 17, 9, 30, stride, per_map), []
+@pytest.mark.parametrize("sides", [(9, 30), (6, 16)])
+def test_threads_change_no_bit(operation, sides, per_map, stride, instructions):
+    case, results = operation(11, 17, *sides, stride, per_map), []
     for threads in (1, 2, 3, 8, 16):
         with kernels(threads, instructions) as native:
             results.append(everything(native, case))
@@ -142,9 +143,10 @@ def test_threads_change_no_bit(operation, per_map, stride, instructions):
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_an_image_in_a_batch_is_the_image_alone(operation, stride):
+@pytest.mark.parametrize("sides", [(6, 7), (6, 16)])
+def test_an_image_in_a_batch_is_the_image_alone(operation, sides, stride):
     """To the last bit, in whichever lane it lies."""
-    case = operation(3, 19, 6, 7, stride, per_map=True)
+    case = operation(3, 19, *sides, stride, per_map=True)
     h, grad_z = NATIVE.forward(*case.forward), NATIVE.backward(*case.backward, True).z
     mean, rstd = case.mean.reshape(3, 19), case.rstd.reshape(3, 19)
     for image in (0, 7, 15, 16, 18):

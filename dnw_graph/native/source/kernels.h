@@ -155,7 +155,7 @@ typedef struct {
     const float *g; /* ∂L/∂out, like out */
     int64_t first_image, part;
     float *grad_z; /* like z */
-    float *grad_states; /* [between][part][pixels] */
+    float *grad_states; /* [between][part][pixels], or NULL */
     float *h; /* what senders sent, [senders][part][pixels], or NULL */
 } stage_maps;
 

@@ -1,5 +1,5 @@
 /* The node operation in training with pixels of a row in lanes, for maps whose rows are whole vectors and a step of 1:
-   they are worked on as they lie, each in a core's nearest cache, instead of being turned around. */
+   they are worked on as they lie instead of being turned around, small ones in a core's nearest cache. */
 
 #if LANES == 8
 #define ONE_BEFORE 7, 8, 9, 10, 11, 12, 13, 14

@@ -14,25 +14,23 @@ typedef struct {
     float *scratch; /* `floats` for each thread */
 } node_call;
 
-static int64_t share(int64_t whole, int thread, int threads) { return whole * thread / threads; }
-
 static void statistics(void *context, int thread, int threads) {
     const node_call *c = context;
     const int64_t groups = c->maps->per_map ? c->maps->channels * c->maps->images : c->maps->channels;
-    c->kernels->statistics(c->maps, c->out, c->variance, share(groups, thread, threads),
-                           share(groups, thread + 1, threads));
+    c->kernels->statistics(c->maps, c->out, c->variance, share_of(groups, thread, threads),
+                           share_of(groups, thread + 1, threads));
 }
 
 static void forward(void *context, int thread, int threads) {
     const node_call *c = context;
-    c->kernels->node_forward(c->maps, c->out, share(c->maps->channels, thread, threads),
-                             share(c->maps->channels, thread + 1, threads), c->scratch + thread * c->floats);
+    c->kernels->node_forward(c->maps, c->out, share_of(c->maps->channels, thread, threads),
+                             share_of(c->maps->channels, thread + 1, threads), c->scratch + thread * c->floats);
 }
 
 static void backward(void *context, int thread, int threads) {
     const node_call *c = context;
-    c->kernels->node_backward(c->maps, c->g, c->gradients, share(c->maps->channels, thread, threads),
-                              share(c->maps->channels, thread + 1, threads), c->scratch + thread * c->floats);
+    c->kernels->node_backward(c->maps, c->g, c->gradients, share_of(c->maps->channels, thread, threads),
+                              share_of(c->maps->channels, thread + 1, threads), c->scratch + thread * c->floats);
 }
 
 static int together(void (*task)(void *, int, int), node_call *c, int threads) {

@@ -13,19 +13,17 @@ typedef struct {
     double *sums;   /* of each thread */
 } stage_call;
 
-static int64_t share(int64_t whole, int thread, int threads) { return whole * thread / threads; }
-
 static void forward(void *context, int thread, int threads) {
     const stage_call *c = context;
     const int64_t images = c->stage->images;
-    c->kernels->stage_forward(c->stage, share(images, thread, threads), share(images, thread + 1, threads),
+    c->kernels->stage_forward(c->stage, share_of(images, thread, threads), share_of(images, thread + 1, threads),
                               c->scratch + thread * c->floats);
 }
 
 static void backward(void *context, int thread, int threads) {
     const stage_call *c = context;
     const int64_t images = c->stage->part;
-    c->kernels->stage_backward(c->stage, share(images, thread, threads), share(images, thread + 1, threads),
+    c->kernels->stage_backward(c->stage, share_of(images, thread, threads), share_of(images, thread + 1, threads),
                                c->scratch + thread * c->floats, c->sums + thread * c->stage->senders * NODE_SUMS);
 }
 

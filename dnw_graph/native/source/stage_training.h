@@ -31,7 +31,7 @@ INLINE const float *held(const stage_maps *a, int64_t image, int64_t node) {
                               : a->states + (image * a->between + node - a->sizes[0]) * pixels;
 }
 
-/* Lane i is the sum of the lanes of v[i]. */
+/* Lane i is the sum of the lanes of v[i]; v is used up. */
 INLINE vec sums_of(vec v[LANES]) {
     transpose(v);
     for (int i = 1; i < LANES; i++) v[0] += v[i];
@@ -85,13 +85,23 @@ INLINE lane_norm norm_of_sender(const stage_maps *a, int64_t image, int64_t node
                        splat(a->shift[node])};
 }
 
-#if LANES == 8 && defined(__AVX__)
+#if defined(__clang__) && defined(__x86_64__)
+typedef float streamed __attribute__((vector_size(LANES * 4), may_alias));
+#define STREAM(to, value) __builtin_nontemporal_store((streamed)(value), (streamed *)(to))
+#elif LANES == 8 && defined(__AVX__)
 #define STREAM(to, value) __builtin_ia32_movntps256(to, value)
-#define FINISH_STREAMS() __builtin_ia32_sfence()
+#elif LANES == 16 && defined(__AVX512F__)
+#define STREAM(to, value) __builtin_ia32_movntps512(to, value)
 #else
 #define STREAM(to, value) store(to, value)
-#define FINISH_STREAMS() ((void)0)
 #endif
+
+/* Other threads shall see what was streamed. */
+INLINE void finish_streams(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_sfence();
+#endif
+}
 
 /* Copies a map to where nobody reads it soon: past the caches, which hold what this image still needs. */
 INLINE void stream(float *to, const float *from, int64_t pixels) {
@@ -163,9 +173,9 @@ INLINE void add_sums(const vec found[11], float *of_image, float *so_far) {
 
 typedef struct {
     float *g;      /* [listeners][pixels]: ∂L/∂z of all of them, as soon as it is known */
-    float *active, *heard; /* of one map */
+    float *active, *gh; /* [pixels]: what a node's convolution reads, and ∂L/∂h */
     float *sums;   /* [senders][NODE_SUMS]: over images */
-    float *shift, *scale, *rstd; /* of each node of a level, for one image */
+    float *average, *product, *rstd; /* of each node of a level, for one image; see through_norm */
 } backward_scratch;
 
 /* ∂L/∂z of the nodes [first, end) of a level, given that of all later ones. */
@@ -181,23 +191,27 @@ INLINE void level_backward_of(const stage_maps *a, int n, int64_t image, int64_t
         activations(z, &norm, pixels, s->active);
         if (a->h) {
             kernel_of(a->kernel + 9 * node, 0, k);
-            convolve_map(s->active, a->height, n, k, s->heard);
-            stream(a->h + (node * a->part + at) * pixels, s->heard, pixels);
+            convolve_map(s->active, a->height, n, k, s->gh);
+            stream(a->h + (node * a->part + at) * pixels, s->gh, pixels);
         }
-        listen(a->back + a->sent[node], a->back + a->sent[node + 1], s->g, s->heard, pixels);
-        kernel_gradient(s->active, s->heard, a->height, n, found);
+        if (a->sent[node] == a->sent[node + 1]) {
+            memset(gz, 0, sizeof(float) * (size_t)pixels);
+            continue;
+        }
+        listen(a->back + a->sent[node], a->back + a->sent[node + 1], s->g, s->gh, pixels);
+        kernel_gradient(s->active, s->gh, a->height, n, found);
         kernel_of(a->kernel + 9 * node, 1, k);
-        convolve_map(s->heard, a->height, n, k, gz);
+        convolve_map(s->gh, a->height, n, k, gz);
         through_relu(s->active, z, &norm, pixels, gz, found + 9, found + 10);
         float sums[NODE_SUMS];
         add_sums(found, sums, s->sums + node * NODE_SUMS);
-        s->shift[node - first] = sums[9], s->scale[node - first] = sums[10];
+        s->average[node - first] = sums[9] / (float)pixels, s->product[node - first] = sums[10] / (float)pixels;
     }
     for (int64_t node = first; node < end; node++) {
         const int64_t i = node - first;
-        through_norm(gradient_to(a, image, node, s->g), held(a, image, node), pixels,
-                     a->mean[image * a->senders + node], s->rstd[i], a->scale[node], s->shift[i] / (float)pixels,
-                     s->scale[i] / (float)pixels);
+        if (a->sent[node] < a->sent[node + 1])
+            through_norm(gradient_to(a, image, node, s->g), held(a, image, node), pixels,
+                         a->mean[image * a->senders + node], s->rstd[i], a->scale[node], s->average[i], s->product[i]);
     }
 }
 
@@ -211,7 +225,7 @@ INLINE void stage_backward_of(const stage_maps *a, int n, int64_t image, const b
         for (int64_t i = level + 1 == a->levels ? a->carry : 0; i > 0; i--)
             add_maps(gradient_to(a, image, a->senders - i, s->g), s->g + (a->between + last - i) * pixels, pixels);
     }
-    for (int64_t t = 0; t < a->between; t++)
+    for (int64_t t = 0; t < (a->grad_states ? a->between : 0); t++)
         stream(a->grad_states + (t * a->part + image - a->first_image) * pixels, s->g + t * pixels, pixels);
 }
 
@@ -220,8 +234,8 @@ enum { IMAGES_ADDED = 16 }; /* in float32, then in float64: long chains of addit
 static void stage_backward(const stage_maps *a, int64_t first, int64_t end, float *scratch, double *all) {
     const int64_t pixels = (int64_t)a->height * a->width, count = a->senders * NODE_SUMS;
     backward_scratch s = {.sums = scratch};
-    s.shift = s.sums + count, s.scale = s.shift + a->senders, s.rstd = s.scale + a->senders;
-    s.active = s.rstd + a->senders, s.heard = s.active + pixels, s.g = s.heard + pixels;
+    s.average = s.sums + count, s.product = s.average + a->senders, s.rstd = s.product + a->senders;
+    s.active = s.rstd + a->senders, s.gh = s.active + pixels, s.g = s.gh + pixels;
     memset(s.sums, 0, sizeof(float) * (size_t)count);
     for (int64_t image = first; image < end; image++) {
         if (a->width == LANES)
@@ -232,5 +246,5 @@ static void stage_backward(const stage_maps *a, int64_t first, int64_t end, floa
         for (int64_t i = 0; i < count; i++) all[i] += s.sums[i];
         memset(s.sums, 0, sizeof(float) * (size_t)count);
     }
-    FINISH_STREAMS(); /* for other threads to see */
+    finish_streams();
 }

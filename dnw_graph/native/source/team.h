@@ -4,6 +4,7 @@
 #define DNW_TEAM_H
 
 #include <stdatomic.h>
+#include <stdint.h>
 
 typedef struct {
     atomic_int arrived, round;
@@ -16,6 +17,9 @@ void dnw_together(void (*task)(void *context, int thread, int threads), void *co
 /* The same on the threads of the program's own OpenMP, where it has told them; else as dnw_together. A program that goes
    back and forth between its threads and others' has both waiting for the same cores. */
 void dnw_share(void (*task)(void *context, int thread, int threads), void *context, int threads);
+
+/* Where a thread's share of `whole` begins; that of the next thread is where it ends. */
+static inline int64_t share_of(int64_t whole, int thread, int threads) { return whole * thread / threads; }
 
 /* Wait until all `members` threads have come. */
 void dnw_meet(barrier *b, int members);
