@@ -89,6 +89,8 @@ def _guarded(action: Any) -> int:
     try:
         code = _exit_code(action)
         sys.stdout.flush()
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            _leave_torchrun(code)
         return code
     except InputError as error:
         return _complain(str(error))
@@ -103,6 +105,16 @@ def _guarded(action: Any) -> int:
         if error.errno not in _OUTSIDE_CAUSES:
             raise
         return _complain(f"{error.filename or 'output'}: {error.strerror}.")
+
+
+def _leave_torchrun(code: int) -> NoReturn:
+    """End a process of torchrun before Python tears it down.
+
+    Torch's DistributedDataParallel keeps gloo's threads beyond the end of their group (torch 2.13), and once
+    in some twenty times they abort the teardown: a run that is done and written would seem to have failed.
+    """
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _exit_code(action: Any) -> int:
