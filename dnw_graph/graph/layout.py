@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dnw_graph.graph.schedule import Schedule
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -67,12 +69,20 @@ class Stage:
     """The levels between two resolution changes; edges never leave it.
 
     `levels[0]` is the input level, which receives in the stage before (or from the stem).
-    There is one block per sending level, in level order.
+    There is one block per sending level, in level order. The states of the last level start from those of
+    the last `start` nodes of the level before (the readout of the tiny network); 0: from nothing.
     """
 
     index: int
     levels: tuple[Level, ...]
     blocks: tuple[Block, ...]
+    start: int = 0
+
+    @property
+    def schedule(self) -> Schedule:
+        """The order of work."""
+        sizes = tuple(level.size for level in self.levels)
+        return Schedule(sizes, tuple(block.num_targets for block in self.blocks), self.start)
 
     @property
     def num_candidates(self) -> int:
@@ -116,13 +126,13 @@ class Stage:
 class Layout:
     """All levels and stages of a body, nodes numbered level by level.
 
-    carry  number of the last nodes of the second-last level whose state the last level starts
-           from (the readout of the tiny network), 0 where nothing is carried
+    evaluations  None: images go through the levels once. Else the graph is that of one evaluation, states
+                 before → states after, applied so many times; 0: as often as a solver chooses
     """
 
     levels: tuple[Level, ...]
     stages: tuple[Stage, ...]
-    carry: int = 0
+    evaluations: int | None = None
 
     @property
     def num_nodes(self) -> int:
@@ -147,9 +157,10 @@ class Layout:
     def carried_from(self) -> Ints:
         """Per node, the node whose state it starts from, or -1. [num_nodes] int64."""
         twins = np.full(self.num_nodes, -1, dtype=np.int64)
-        if self.carry:
-            last = self.levels[-1]
-            twins[last.first : last.end] = np.arange(last.first - self.carry, last.first)
+        for stage in self.stages:
+            if stage.start:
+                last = stage.levels[-1]
+                twins[last.first : last.end] = np.arange(last.first - stage.start, last.first)
         return twins
 
 
@@ -198,7 +209,16 @@ def groups_with_readout(groups: Sequence[int], readout: int) -> Layout:
         levels.append(Level(index, first, size, 0 if index else -1, 1, index < len(groups)))
     last_group = len(groups) - 1
     reach = [last_group] * last_group + [last_group + 1]
-    return Layout(tuple(levels), (Stage(0, tuple(levels), _blocks(levels, reach)),), carry=readout)
+    return Layout(tuple(levels), (Stage(0, tuple(levels), _blocks(levels, reach), readout),))
+
+
+def one_evaluation(nodes: int, evaluations: int) -> Layout:
+    """One stage of two levels, the states of all nodes before and after an evaluation; every edge can exist.
+
+    evaluations  how often the graph is applied; 0: as often as a solver chooses
+    """
+    levels = (Level(0, 0, nodes, -1, 1, True), Level(1, nodes, nodes, 0, 1, False))
+    return Layout(levels, (Stage(0, levels, _blocks(levels, [1])),), evaluations)
 
 
 def _blocks(levels: Sequence[Level], reach: Sequence[int]) -> tuple[Block, ...]:

@@ -1,1 +1,1 @@
-"""What a network computes, as typed steps: the schedule of a stage, programs, passes over them, executors."""
+"""What a network computes, as typed steps: programs, passes over them, and their executors."""

@@ -1,0 +1,16 @@
+"""Activations by name, one table per executor; the names are those of torch.nn.functional."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+IN_NUMPY: dict[str, Callable[[Any], Any]] = {
+    "relu": lambda x: np.maximum(x, 0),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "hardswish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "identity": lambda x: x,
+}

@@ -1,0 +1,93 @@
+"""Passes: norms become scale and shift, and disappear into a neighbour where that is exact."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dnw_graph.program.program import Array, Program, mapped
+from dnw_graph.program.steps import Convolution, NodeOperation, Norm, Step, sources_of
+
+
+def folded(program: Program) -> Program:
+    """Batch norms as scale and shift, those right after a convolution inside of it.
+
+    A norm that a node operation without one reads, and nothing else, becomes the node operation's.
+    """
+    return _norms_into_operations(_norms_into_convolutions(_as_scale_and_shift(program)))
+
+
+def _as_scale_and_shift(program: Program) -> Program:
+    tensors, change = dict(program.tensors), {}
+    for step in program.flat():
+        if not isinstance(step, (NodeOperation, Norm)):
+            continue
+        scale, shift = program.scale_shift(step)
+        for name in ("norm_weight", "norm_bias", "norm_mean", "norm_var"):
+            tensors.pop(f"{step.name}.{name}", None)
+        if isinstance(step, NodeOperation):
+            if step.spec.norm == "none":
+                continue
+            kind = "affine" if step.spec.norm == "batch" else step.spec.norm
+            change[step] = replace(step, spec=replace(step.spec, norm=kind))
+        elif step.norm == "batch":
+            change[step] = replace(step, norm="affine")
+        tensors[f"{step.name}.scale"], tensors[f"{step.name}.shift"] = scale, shift
+    return replace(program, steps=mapped(program.steps, change), tensors=tensors)
+
+
+def _norms_into_convolutions(program: Program) -> Program:
+    steps, tensors = list(program.steps), dict(program.tensors)
+    for conv in [step for step in steps if isinstance(step, Convolution)]:
+        readers = [step for step in steps if conv.target in sources_of(step)]
+        if len(readers) != 1 or conv.activation != "identity":
+            continue
+        (norm,) = readers
+        if not isinstance(norm, Norm) or norm.norm != "affine":
+            continue
+        scale, shift = tensors.pop(f"{norm.name}.scale"), tensors.pop(f"{norm.name}.shift")
+        bias = tensors.get(f"{conv.name}.bias")
+        tensors[f"{conv.name}.weight"] = tensors[f"{conv.name}.weight"] * scale.reshape(-1, 1, 1, 1)
+        tensors[f"{conv.name}.bias"] = shift if bias is None else bias * scale + shift
+        merged = replace(conv, target=norm.target, activation=norm.activation)
+        steps = [merged if step is conv else step for step in steps if step is not norm]
+    return _with_steps(program, tuple(steps), tensors)
+
+
+def _norms_into_operations(program: Program) -> Program:
+    """z → norm → y → node operation without norm, as one node operation z → h."""
+    steps, tensors = list(program.steps), dict(program.tensors)
+    for norm in [step for step in steps if isinstance(step, Norm) and step.activation == "identity"]:
+        readers = [step for step in steps if norm.target in sources_of(step)]
+        if len(readers) != 1 or not isinstance(readers[0], NodeOperation):
+            continue
+        operation = readers[0]
+        if operation.spec.norm != "none":
+            continue
+        spec = replace(operation.spec, norm=norm.norm, eps=norm.eps)
+        # The other evaluations share the tensors of a name, and not all of them have a norm to take in.
+        name = f"{operation.name}.normed"
+        tensors |= {f"{name}.{each}": tensors[f"{norm.name}.{each}"] for each in ("scale", "shift")}
+        tensors[f"{name}.kernel"] = tensors[f"{operation.name}.kernel"]
+        merged = replace(operation, name=name, source=norm.source, spec=spec)
+        steps = [merged if step is operation else step for step in steps if step is not norm]
+    return _with_steps(program, tuple(steps), tensors)
+
+
+def _with_steps(program: Program, steps: tuple[Step, ...], tensors: dict[str, Array]) -> Program:
+    """Without the states and tensors that no step has any more."""
+    made = replace(program, steps=steps, tensors=tensors)
+    return without_leftovers(made)
+
+
+def without_leftovers(program: Program) -> Program:
+    """Without the tensors of steps that are gone, and states that no step touches."""
+    names = {step.name for step in program.flat()}
+    tensors = {key: value for key, value in program.tensors.items() if key.rpartition(".")[0] in names}
+    known = set()
+    for step in program.flat():
+        known |= {getattr(step, field) for field in ("source", "target", "state", "result") if hasattr(step, field)}
+        known |= set(getattr(step, "targets", ()))
+    known |= {"images", "logits"}
+    channels = {name: count for name, count in program.channels.items() if name in known}
+    return replace(program, tensors=tensors, channels=channels)
+

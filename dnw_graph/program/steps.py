@@ -1,0 +1,160 @@
+"""The steps of a program: what each reads and writes, its tensors, and its equation.
+
+States are feature maps by name, [channels, B, H, W]. A state is the sum of what steps add to it; it is 0
+before the first. `Messages`, `Start` and `Linear` add; the other steps set their target once.
+
+A step's numbers are tensors of the program, by the step's name: `program.tensor(step, "kernel")`. Several
+steps of one name share them. C, S, T: channels of the source, of one target, rows of all targets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dnw_graph.graph.node_spec import Activation, NodeSpec, NormKind
+
+
+@dataclass(frozen=True)
+class Step:
+    """name: whose tensors it has;  part: of the network that it belongs to: stem, stage_0 …, head."""
+
+    name: str
+    part: str
+
+
+@dataclass(frozen=True)
+class Convolution(Step):
+    """target = activation(weight ∗ source + bias), an ordinary convolution of the stem.
+
+    Tensors: weight [C', C, k, k], or [C, 1, k, k] if depthwise; bias [C'], may be missing.
+    """
+
+    source: str
+    target: str
+    stride: int = 1
+    padding: int = 0
+    depthwise: bool = False
+    activation: Activation = "identity"
+
+
+@dataclass(frozen=True)
+class NodeOperation(Step):
+    """target = kernel ∗ activation(norm(source)), each channel by itself.
+
+    level  that sends, within its stage
+    Tensors: kernel [C, k, k], and those of the norm (see `Norm`).
+    """
+
+    source: str
+    target: str
+    spec: NodeSpec
+    level: int = 0
+
+
+@dataclass(frozen=True)
+class Norm(Step):
+    """target = activation(norm(source)).
+
+    Tensors: norm_weight, norm_bias [C]; norm batch: norm_mean, norm_var [C] too. In programs whose norms are
+    folded: scale, shift [C] instead (norm instance: after mean 0 and variance 1).
+    """
+
+    source: str
+    target: str
+    norm: NormKind
+    eps: float = 1e-5
+    activation: Activation = "identity"
+
+
+@dataclass(frozen=True)
+class Messages(Step):
+    """target_v = target_v + Σ weight_uv · source_u, over the edges (u, v).
+
+    targets, sizes  states that hear, and their channels; edges count rows through all of them
+    level           that sends, within its stage; the targets are the levels after it
+    Tensors: row, column [E] int64, ascending by row, then column; weight [E]; id [E] int64, may be missing:
+    positions in the stage's parameter.
+    """
+
+    source: str
+    targets: tuple[str, ...]
+    sizes: tuple[int, ...]
+    level: int = 0
+
+
+@dataclass(frozen=True)
+class Start(Step):
+    """target_v = target_v + source_u, for pairs (u, v): a node starts from another's state.
+
+    size  channels of the target
+    Tensors: from, to [P] int64, no channel twice in `to`.
+    """
+
+    source: str
+    target: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Pool(Step):
+    """target = mean of source over pixels: all of them, or rows and columns first … end − 1 of `window`."""
+
+    source: str
+    target: str
+    window: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Linear(Step):
+    """target = target + weight · source + bias, on maps of one pixel.
+
+    Tensors: weight [C', C]; bias [C'], may be missing.
+    """
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Repeat(Step):
+    """state = result of `steps`, `times` times over: the graph of one evaluation in discrete time."""
+
+    state: str
+    result: str
+    times: int
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Integrate(Step):
+    """state(1) of ∂state/∂t = result of `steps` (state), from state(0) at t = 0.
+
+    Solver dopri5 of torchdiffeq with steps by error; a batch is one system, so that a result depends on its
+    batch mates.
+    tolerance  relative and absolute
+    clip       each state that the solver hands over is set to max(0, state) in place, before and besides the
+               evaluation: the side effect of the 2019 code's in-place ReLU
+    """
+
+    state: str
+    result: str
+    steps: tuple[Step, ...]
+    tolerance: float = 1e-3
+    clip: bool = False
+
+
+def sources_of(step: Step) -> tuple[str, ...]:
+    """States that a flat step reads, besides those that it adds to."""
+    return (step.source,) if isinstance(step, Flat) else (step.state,) if isinstance(step, Evaluations) else ()
+
+
+def targets_of(step: Step) -> tuple[str, ...]:
+    """States that a step writes."""
+    if isinstance(step, Messages):
+        return step.targets
+    return (step.state,) if isinstance(step, Evaluations) else (step.target,) if isinstance(step, Flat) else ()
+
+
+Channelwise = (NodeOperation, Norm, Pool)
+Flat = (Convolution, NodeOperation, Norm, Messages, Start, Pool, Linear)
+Evaluations = (Repeat, Integrate)

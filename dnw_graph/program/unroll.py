@@ -1,0 +1,38 @@
+"""A pass: write every evaluation of a `Repeat` out, so that all steps are flat."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dnw_graph.program.program import Program
+from dnw_graph.program.steps import Messages, Repeat, Step, sources_of, targets_of
+
+
+def unrolled(program: Program) -> Program:
+    """The same network without `Repeat`. Evaluation t's states are called `z0@t`; tensors are shared."""
+    steps: list[Step] = []
+    channels = dict(program.channels)
+    names: dict[str, str] = {}
+    for step in program.steps:
+        if not isinstance(step, Repeat):
+            steps.append(renamed(step, names))
+            continue
+        for time in range(step.times):
+            # What an evaluation writes is its own; what it reads was written last.
+            for each in step.steps:
+                read = {name: names.get(name, name) for name in sources_of(each)}
+                written = {name: f"{name}@{time}" for name in targets_of(each)}
+                steps.append(renamed(each, read | written))
+                names |= written
+                channels |= {new: program.channels[old] for old, new in written.items()}
+            names[step.state] = names[step.result]
+    return replace(program, steps=tuple(steps), channels=channels)
+
+
+def renamed(step: Step, names: dict[str, str]) -> Step:
+    """A flat step with other names for states."""
+    if isinstance(step, Messages):
+        targets = tuple(names.get(name, name) for name in step.targets)
+        return replace(step, source=names.get(step.source, step.source), targets=targets)
+    changes = {f: names[v] for f in ("source", "target", "state") if (v := getattr(step, f, None)) in names}
+    return replace(step, **changes) if changes else step
