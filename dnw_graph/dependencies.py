@@ -10,20 +10,16 @@ import importlib
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from dnw_graph.errors import InputError
-
-# What torchvision registers fake kernels for while it is being imported, as its C++ library declares them.
-_TORCHVISION_SCHEMAS = (
-    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-)
 
 
 @cache
@@ -58,13 +54,11 @@ def load_torchvision() -> ModuleType:
     There, datasets, transforms and models work; `nms` and other compiled operators raise when called.
     Raises InputError if torchvision is missing or cannot be loaded.
     """
-    spec = _require("torchvision")
-    if "torchvision" not in sys.modules and not _torchvision_library_loads(spec):
-        # PyPI's torchvision is built against CUDA torch. Beside a CPU torch its library is skipped silently,
-        # then fake kernels are registered for operators that only the library would have defined. A schema
-        # is enough for them.
-        _define_torchvision_operators()
-    return _import("torchvision")
+    _require("torchvision")
+    if "torchvision" in sys.modules:
+        return sys.modules["torchvision"]
+    with _no_fakes_without_operators():
+        return _import("torchvision")
 
 
 class _AbsentGraphBolt(ModuleType):
@@ -87,28 +81,30 @@ def _graphbolt_loads(spec: ModuleSpec) -> bool:
     return library.is_file() and _exists("torchdata.datapipes")
 
 
-def _torchvision_library_loads(spec: ModuleSpec) -> bool:
-    """Ask the loader itself, before torchvision does: a half-finished import could not be repeated."""
-    library = PathFinder.find_spec("_C", [str(_folder(spec))])
-    if library is None:
-        return False
+@contextmanager
+def _no_fakes_without_operators() -> Iterator[None]:
+    """Meanwhile a fake kernel for an operator that nothing has defined is not registered, where torch raises.
+
+    PyPI's torchvision is built against CUDA torch. Beside a CPU torch it skips its library silently, then
+    registers fake kernels for `nms` and `qnms`, which only the library would have defined. Nothing is
+    defined here in its place: whatever the library is called and whenever it is loaded, what it defines is
+    defined once. Fake kernels serve torch.compile and meta tensors; an absent operator needs none.
+    """
     torch = _import("torch")
+    register_fake = torch.library.register_fake
+
+    def register_if_defined(operator: Any, *arguments: Any, **options: Any) -> Any:
+        if isinstance(operator, str):
+            namespace, _, name = operator.partition("::")
+            if not hasattr(getattr(torch.ops, namespace), name):
+                return lambda kernel: kernel
+        return register_fake(operator, *arguments, **options)
+
+    torch.library.register_fake = register_if_defined
     try:
-        torch.ops.load_library(library.origin)
-    except OSError:
-        return False
-    return True
-
-
-@cache
-def _define_torchvision_operators() -> Any:
-    """Declare the missing operators; the returned handle must live as long as they do, hence the cache."""
-    torch = _import("torch")
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for schema in _TORCHVISION_SCHEMAS:
-        if not hasattr(torch.ops.torchvision, schema.partition("(")[0]):
-            library.define(schema)
-    return library
+        yield
+    finally:
+        torch.library.register_fake = register_fake
 
 
 def _require(package: str) -> ModuleSpec:

@@ -25,7 +25,7 @@ def interpreter(tmp_path: Path) -> Interpreter:
         for name, text in (fakes or {}).items():
             file = tmp_path / "packages" / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
+            file.write_text(textwrap.dedent(text))
         inherited = {name: value for name, value in os.environ.items() if name != "DGLBACKEND"}
         path = os.pathsep.join([str(REPOSITORY), str(tmp_path / "packages")])
         done = subprocess.run(
@@ -152,15 +152,78 @@ def test_the_known_fault_of_dgls_docstrings_is_silent(interpreter: Interpreter) 
     assert interpreter(code, fakes=fakes) == "imported"
 
 
-def test_no_operator_is_defined_beside_a_torchvision_library_that_loads(interpreter: Interpreter) -> None:
-    fakes = {
-        "torch/__init__.py": "from torch import ops\n",  # has no `library`: defining an operator would fail
-        "torch/ops.py": "def load_library(path):\n    print(path.rsplit('/', 1)[1])\n",
-        "torchvision/__init__.py": "print('imported')\n",
-        "torchvision/_C.so": "",
+# A torch that ends the process where an operator is defined twice, and raises where a fake kernel has none.
+FAKE_REGISTRY = {
+    "torch/__init__.py": "from torch import library, ops\n",
+    "torch/ops.py": """
+        import os
+        from types import SimpleNamespace
+        torchvision = SimpleNamespace()
+        def load_library(path):
+            if not os.path.getsize(path):
+                raise OSError(f"{path}: undefined symbol")
+            if hasattr(torchvision, "nms"):
+                os.abort()
+            torchvision.nms = path.rsplit("/", 1)[1]
+    """,
+    "torch/library.py": """
+        from torch import ops
+        def register_fake(name, /):
+            def register(kernel):
+                if not hasattr(ops.torchvision, name.removeprefix("torchvision::")):
+                    raise RuntimeError(f"operator {name} does not exist")
+                print("fake kernel of", ops.torchvision.nms)
+                return kernel
+            return register
+    """,
+}
+FAKE_TORCHVISION = """
+    from pathlib import Path
+    import torch
+    try:
+        torch.ops.load_library(str(Path(__file__).parent / "LIBRARY"))
+    except OSError:
+        pass
+    @torch.library.register_fake("torchvision::nms")
+    def nms_shape():
+        return "shape"
+    print("imported", nms_shape())
+"""
+
+
+@pytest.mark.parametrize("library", ["_C.so", "_C_stable.so", "any_other_name.so"])
+@pytest.mark.parametrize("loads", [True, False])
+def test_torchvision_is_imported_whatever_its_library_is_called_and_whether_or_not_it_loads(
+    interpreter: Interpreter, library: str, loads: bool
+) -> None:
+    """What the library defines is defined once, and its fake kernels are registered; others are left out."""
+    fakes = FAKE_REGISTRY | {
+        "torchvision/__init__.py": FAKE_TORCHVISION.replace("LIBRARY", library),
+        f"torchvision/{library}": "loads" if loads else "",
     }
-    code = "from dnw_graph.dependencies import load_torchvision; load_torchvision()"
-    assert interpreter(code, fakes=fakes).split() == ["_C.so", "imported"]
+    code = """
+        import torch
+        from dnw_graph.dependencies import load_torchvision
+        before = torch.library.register_fake
+        module = load_torchvision()
+        print(load_torchvision() is module, torch.library.register_fake is before)
+    """
+    registered = [f"fake kernel of {library}"] if loads else []
+    assert interpreter(code, fakes=fakes).splitlines() == [*registered, "imported shape", "True True"]
+
+
+def test_torchvision_that_cannot_be_imported_leaves_torch_as_it_was(interpreter: Interpreter) -> None:
+    fakes = FAKE_REGISTRY | {"torchvision/__init__.py": "raise RuntimeError('built for another torch')\n"}
+    code = (
+        PRINT_ERROR.format(call="load_torchvision()")
+        + """
+    import torch
+    print(torch.library.register_fake.__module__)
+    """
+    )
+    message, function_of = interpreter(code, fakes=fakes).splitlines()
+    assert message.startswith("The installed torchvision cannot be loaded (built for another torch); ")
+    assert function_of == "torch.library"
 
 
 @pytest.mark.parametrize("package", ["dgl", "torchvision"])
