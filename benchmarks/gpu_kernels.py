@@ -10,6 +10,7 @@ import torch
 from gpu_timing import DEVICE, Call, Clock, median_seconds, numbers, release
 from torch import Tensor
 
+from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.message_passing import EdgeIndex, find_backend, usable_backend
 from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.node_operation import NodeOperation
@@ -70,7 +71,7 @@ def node_records(rounds: int, smoke: bool, clock: Clock) -> Iterator[dict[str, A
             if clock.left() < 0:
                 return
             z = torch.randn(channels, images, height, width, device=DEVICE).to(_FORMS[form])
-            operation = NodeOperation(channels, stride, norm).to(DEVICE)  # type: ignore[arg-type]
+            operation = NodeOperation(channels, NodeSpec(norm, stride=stride)).to(DEVICE)  # type: ignore[arg-type]
             calls = _node_calls(operation, z, channels * images if norm == "instance" else channels)
             for part in ("forward", "backward"):
                 of_part = {name: call[part] for name, call in calls.items()}
@@ -148,7 +149,7 @@ def _node_calls(operation: NodeOperation, z: Tensor, groups: int) -> dict[str, d
     def forward() -> tuple[Tensor, Tensor, Tensor]:
         mean, variance = ours.statistics(z, groups)
         rstd = torch.rsqrt(variance + norm.eps)
-        return ours.forward(z, mean, rstd, scale, shift, kernel, operation.stride), mean, rstd
+        return ours.forward(z, mean, rstd, scale, shift, kernel, operation.spec.stride), mean, rstd
 
     h, mean, rstd = forward()
     g, leaf = torch.randn_like(h), z.clone().requires_grad_()
@@ -165,7 +166,9 @@ def _node_calls(operation: NodeOperation, z: Tensor, groups: int) -> dict[str, d
     return {
         "triton": {
             "forward": forward,
-            "backward": lambda: ours.backward(g, z, mean, rstd, scale, shift, kernel, operation.stride, True),
+            "backward": lambda: ours.backward(
+                g, z, mean, rstd, scale, shift, kernel, operation.spec.stride, True
+            ),
         },
         "torch": {"forward": lambda: by_torch().detach(), "backward": slopes()},
     }

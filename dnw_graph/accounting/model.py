@@ -1,34 +1,32 @@
-"""`count` and `bound`: from a network to its report."""
+"""`count` and `bound`: from a network to its report. All exact numbers are read off its program."""
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 from torch import nn
 
 from dnw_graph.accounting import published
 from dnw_graph.accounting.dense import count_dense
-from dnw_graph.accounting.exact import (
-    GraphArrays,
-    Integers,
-    bound_stages,
-    convolving_nodes,
-    count_stages,
-    graph_arrays,
-)
-from dnw_graph.accounting.layers import COUNTED, count_layers
 from dnw_graph.accounting.report import Part, Published, Report, StageCount
 from dnw_graph.errors import InputError
 from dnw_graph.graph.channel_graph import selected_ends
-from dnw_graph.graph.status import node_status
 from dnw_graph.models.heads import WiredClassifier
+from dnw_graph.models.lower import lower
 from dnw_graph.models.network import WiredNetwork
+from dnw_graph.program.cost import cost, pixels_of_messages
+from dnw_graph.program.program import Program
+from dnw_graph.program.split import split
+from dnw_graph.program.steps import Messages, NodeOperation, Start, targets_of
+from dnw_graph.program.unroll import unrolled
 
 
 def count(model: nn.Module) -> Report:
     """Parameters and MACs of a network for one image of its size, with the wiring that it has now.
 
+    Of a network in continuous time, MACs are those of one evaluation, besides stem and head.
     A dense network needs `num_classes` and `image_size`; its published numbers are None.
     Raises InputError for anything else.
     """
@@ -42,53 +40,87 @@ def count(model: nn.Module) -> Report:
         )
     if not isinstance(model, WiredNetwork):
         return count_dense(model)
-    graph = wiring_arrays(model)
-    return count_live(model, graph, _imported(model) or _published(model, _alive(model, graph)))
-
-
-def count_live(model: WiredNetwork, graph: GraphArrays, published_counts: Published | None = None) -> Report:
-    """The exact count if the nodes that `graph` calls live ran, the edges between them, and nothing else."""
-    layout = model.layout
-    stem_live = int(graph.live[: layout.levels[0].size].sum())
-    outputs = graph.live[layout.levels[-1].first :]
-    head_edges = None
-    if isinstance(model.head, WiredClassifier):
-        source, _ = _head_ends(model.head)
-        head_edges = int(outputs[source].sum())
-    return _report(
-        model,
-        stages=count_stages(graph),
-        stem_live=stem_live,
-        convolving=int(convolving_nodes(graph).sum()),
-        outputs=int(outputs.sum()),
-        head_edges=head_edges,
-        published_counts=published_counts,
-    )
+    live, _ = split(lower(model))
+    return report_of(model, live, _imported(model) or _published(model, _alive(model)))
 
 
 def bound(model: nn.Module) -> Report | None:
     """The count of a wiring that spends the model's whole budget and leaves no node out; None if dense."""
     if not isinstance(model, WiredNetwork):
         return None
-    layout = model.layout
-    head = model.head
-    stages = bound_stages(layout, [stage.budget for stage in model.body_stages()], model.stem_side)
-    return _report(
-        model,
-        stages=stages,
-        stem_live=layout.levels[0].size,
-        convolving=sum(stage.convolutions or 0 for stage in stages),
-        outputs=layout.levels[-1].size,
-        head_edges=head.wiring.budget if isinstance(head, WiredClassifier) else None,
-        published_counts=_published(model, None),
+    budgets = {f"stage_{wired.stage.index}": wired.budget for wired in model.body_stages()}
+    if isinstance(model.head, WiredClassifier):
+        budgets["head"] = model.head.wiring.budget
+    return report_of(model, unrolled(lower(model)), _published(model, None), budgets)
+
+
+def report_of(
+    model: WiredNetwork,
+    program: Program,
+    published_counts: Published | None = None,
+    budgets: Mapping[str, int] | None = None,
+) -> Report:
+    """What a program without `Repeat` costs, part by part; it has the channels and edges that run.
+
+    budgets  edges of each part, if not those that the program has
+    """
+    given = budgets or {}
+    parts = {f"stage_{stage.index}" for stage in model.layout.stages}
+    stem, head = (_part(program, name, given.get(name)) for name in ("stem", "head"))
+    return Report(
+        network=model.network,
+        image_size=model.image_size,
+        num_classes=model.num_classes,
+        stem=stem,
+        stages=tuple(_stage(program, name, given.get(name)) for name in sorted(parts, key=_number)),
+        head=head,
+        norm_and_bias_params=cost(program).others,
+        published=published_counts,
+        evaluations=model.layout.evaluations,
     )
 
 
-def wiring_arrays(model: WiredNetwork) -> GraphArrays:
-    """The numbers of a model's present wiring."""
-    source, target = selected_ends(model.layout, [stage.selected for stage in model.body_stages()])
-    status = node_status(model.layout, source, target, model.outputs_read())
-    return graph_arrays(model.layout, source, target, status, model.stem_side)
+def _number(part: str) -> int:
+    return int(part.removeprefix("stage_"))
+
+
+def _part(program: Program, name: str, edges: int | None) -> Part:
+    """Params and MACs of a part; edges: its number of edges, if not that of the program."""
+    own = cost(program, name)
+    if edges is None:
+        return Part(own.params, own.macs)
+    found, pixels = _edges(program, name), pixels_of_messages(program, name)
+    return Part(own.params + edges - found, own.macs + (edges - found) * pixels)
+
+
+def _stage(program: Program, name: str, edges: int | None) -> StageCount:
+    steps = [step for step in program.flat() if step.part == name]
+    hearing = {
+        state.partition("@")[0]
+        for step in steps
+        if isinstance(step, (Messages, Start))
+        for state in targets_of(step)
+    }
+    convolving = {step.name: step for step in steps if isinstance(step, NodeOperation)}
+    part = _part(program, name, edges)
+    return StageCount(
+        name=name,
+        nodes=sum(_channels(program, state) for state in hearing),
+        edges=_edges(program, name) if edges is None else edges,
+        convolutions=sum(len(program.tensor(step, "kernel")) for step in convolving.values()),
+        params=part.params,
+        macs=part.macs,
+    )
+
+
+def _channels(program: Program, state: str) -> int:
+    """Channels of a state, in whichever evaluation."""
+    return next(count for name, count in program.channels.items() if name.partition("@")[0] == state)
+
+
+def _edges(program: Program, part: str) -> int:
+    steps = {step.name: step for step in program.flat() if isinstance(step, Messages) and step.part == part}
+    return sum(program.tensor(step, "weight").size for step in steps.values())
 
 
 def remember_published(model: WiredNetwork, counts: Published) -> None:
@@ -99,73 +131,10 @@ def remember_published(model: WiredNetwork, counts: Published) -> None:
     model.metadata["published"] = {**counts.as_dict(), "wiring_crc32": _wiring_crc32(model)}
 
 
-def _report(
-    model: WiredNetwork,
-    *,
-    stages: tuple[StageCount, ...],
-    stem_live: int,
-    convolving: int,
-    outputs: int,
-    head_edges: int | None,
-    published_counts: Published | None,
-) -> Report:
-    """outputs: live nodes of the last level; head_edges: live edges of a wired classifier."""
-    stem, stem_others = _stem(model, stem_live)
-    classifier = outputs * model.num_classes if head_edges is None else head_edges
-    return Report(
-        network=model.network,
-        image_size=model.image_size,
-        num_classes=model.num_classes,
-        stem=stem,
-        stages=stages,
-        head=Part(classifier, classifier),
-        norm_and_bias_params=stem_others + 2 * convolving + _head_others(model, outputs),
-        published=published_counts,
-    )
-
-
-def _stem(model: WiredNetwork, live: int) -> tuple[Part, int]:
-    """The stem's weights and work, and its norm and bias parameters, when `live` of its channels are.
-
-    Its last convolution makes live channels only; what comes before runs in full if any is live.
-    """
-    if not live:
-        return Part(0, 0), 0
-    side = model.image_size
-    layers = count_layers(model.stem, (1, 3, side, side))
-    *_, last = layers
-    channels = layers[last].channels
-    params = macs = others = 0
-    # Registered in the order in which they run: a norm after the last convolution has its channels.
-    is_after = False
-    for name, module in model.stem.named_modules():
-        is_after = is_after or name == last
-        own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
-        if isinstance(module, COUNTED):
-            layer = layers[name]
-            params += layer.params * live // channels if is_after else layer.params
-            macs += layer.macs * live // channels if is_after else layer.macs
-            own -= layer.params
-        others += own * live // channels if is_after else own
-    return Part(params, macs), others
-
-
-def _head_others(model: WiredNetwork, outputs: int) -> int:
-    """Norm and bias parameters of the head: norms of live channels, every bias of the classifier."""
-    head = model.head
-    others = 0
-    for module in head.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            others += 2 * outputs
-        elif isinstance(module, nn.Linear) and module.bias is not None:
-            others += module.bias.numel()
-    return others
-
-
 def _published(model: WiredNetwork, alive: published.Alive | None) -> Published | None:
     """The 2019 convention for a wiring (`alive`), or its bound (None)."""
     budgets = [stage.budget for stage in model.body_stages()]
-    if model.layout.carry:
+    if model.layout.stages[-1].start:
         nodes = sum(level.size for level in model.layout.levels if level.sends)
         return published.tiny(budgets[0], nodes, _parameters(model.stem) + _parameters(model.head))
     blocks = published.rectangles(model.layout)
@@ -182,12 +151,13 @@ def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _alive(model: WiredNetwork, graph: GraphArrays) -> published.Alive:
+def _alive(model: WiredNetwork) -> published.Alive:
     """Which nodes have edges at all, live or not: all that the published convention asks."""
     layout = model.layout
+    source, target = selected_ends(layout, [stage.selected for stage in model.body_stages()])
     sends, hears = np.zeros(layout.num_nodes, dtype=bool), np.zeros(layout.num_nodes, dtype=bool)
-    sends[graph.source] = True
-    hears[graph.target] = True
+    sends[source] = True
+    hears[target] = True
     first, last = layout.levels[0], layout.levels[-1]
     return published.Alive(
         sources=tuple(
@@ -210,7 +180,3 @@ def _wiring_crc32(model: WiredNetwork) -> int:
     for stage in model.wirings().values():
         crc = zlib.crc32(stage.cpu().numpy().astype("<i8").tobytes(), crc)
     return crc
-
-
-def _head_ends(head: WiredClassifier) -> tuple[Integers, Integers]:
-    return head.wiring.stage.ends(head.wiring.selected.cpu().numpy())

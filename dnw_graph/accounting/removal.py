@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from dnw_graph.accounting.exact import GraphArrays, Mask
-from dnw_graph.accounting.model import count_live, wiring_arrays
+from dnw_graph.accounting.model import report_of
 from dnw_graph.errors import InputError
-from dnw_graph.graph.layout import Layout
-from dnw_graph.graph.status import DEAD, LIVE
+from dnw_graph.models.lower import lower
 from dnw_graph.models.network import WiredNetwork
+from dnw_graph.program.liveness import Flags, kept_together, tied
+from dnw_graph.program.program import IMAGES, LOGITS, Program
+from dnw_graph.program.restrict import edge_ends, restricted
+from dnw_graph.program.split import live_channels, reach_of
+from dnw_graph.program.steps import Messages, Start, targets_of
+from dnw_graph.program.unroll import unrolled
 
 NOTHING = "nothing"
 NO_OUTGOING_EDGE = "no outgoing edge (2019)"
@@ -46,34 +50,47 @@ def after_removal(model: nn.Module) -> dict[str, Left]:
     """
     if not isinstance(model, WiredNetwork):
         raise InputError(f"{type(model).__name__} is a dense network, of which no node can be removed")
-    graph = wiring_arrays(model)
-    every = np.ones_like(graph.live)
+    program = unrolled(lower(model))
+    every = {name: np.ones(count, dtype=bool) for name, count in program.channels.items()}
     kept = {
         NOTHING: every,
-        NO_OUTGOING_EDGE: kept_in_2019(model.layout, graph),
-        NOT_LIVE: graph.live,
+        NO_OUTGOING_EDGE: kept_in_2019(program, model),
+        NOT_LIVE: live_channels(program, reach_of(program)),
     }
-    return {rule: _left(model, graph, nodes) for rule, nodes in kept.items()}
+    return {rule: _left(model, program, nodes) for rule, nodes in kept.items()}
 
 
-def kept_in_2019(layout: Layout, graph: GraphArrays) -> Mask:
-    """[N] nodes that the 2019 program's "fast eval" keeps.
+def kept_in_2019(program: Program, model: WiredNetwork) -> dict[str, Flags]:
+    """Per state [channels] bool: those that the 2019 program's "fast eval" keeps.
 
     A node that sends is kept if any edge leaves it, wherever the edge leads; a node of the last level if
-    any edge enters it. A carry is an edge here, as that program never removed nodes from its tiny networks.
+    any edge enters it. A start from another node's state is an edge here, as that program never removed nodes
+    from its tiny networks.
     There, edges at positions that are never read kept nodes too; our graph does not have them.
     """
-    kept: Mask = np.zeros_like(graph.live)
-    last = layout.levels[-1]
-    kept[graph.source] = True
-    kept[graph.target[graph.target >= last.first]] = True
-    carried = layout.carried_from()
-    kept[carried[carried >= 0]] = True
-    kept[carried >= 0] = True
-    return kept
+    kept = {name: np.zeros(count, dtype=bool) for name, count in program.channels.items()}
+    for step in program.steps:
+        if isinstance(step, (Messages, Start)) and step.part != "head":
+            source, row = edge_ends(program, step)
+            kept[step.source][source] = True
+            output = targets_of(step)[-1]
+            if output == model.body.output:
+                before = sum(kept[name].size for name in targets_of(step)[:-1])
+                kept[output][row[row >= before] - before] = True
+    together = kept_together(program.steps, kept)
+    names = tied(program.steps)
+    body = {names[f"z{level.index}"] for level in model.layout.levels}
+    # Other states, within the stem and at the very ends, stay whole as long as a stem channel does.
+    rest = bool(together["z0"].any())
+    return {
+        name: flags if names.get(name) in body else np.full_like(flags, rest or name in (IMAGES, LOGITS))
+        for name, flags in together.items()
+    }
 
 
-def _left(model: WiredNetwork, graph: GraphArrays, nodes: Mask) -> Left:
-    running = replace(graph, status=np.where(nodes, LIVE, DEAD))
-    report = count_live(model, running)
-    return Left(int(nodes.sum()), int(running.live_edges.sum()), report.params, report.macs)
+def _left(model: WiredNetwork, program: Program, kept: dict[str, Flags]) -> Left:
+    left = restricted(program, kept, {})
+    report = report_of(model, left)
+    levels = [f"z{level.index}" for level in model.layout.levels]
+    nodes = sum(left.channels[name] for name in levels)
+    return Left(nodes, report.edges or 0, report.params, report.macs)

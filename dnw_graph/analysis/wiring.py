@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Ints, Layout
-from dnw_graph.graph.status import Flags, node_status
+from dnw_graph.graph.status import Flags
 from dnw_graph.interchange.check import check_graph
 from dnw_graph.interchange.graph import Graph
+from dnw_graph.program.status import node_status
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from dnw_graph.dependencies import load_dgl
 from dnw_graph.graph.layout import Ints, Layout
-from dnw_graph.graph.status import Flags, node_status
 
 if TYPE_CHECKING:
     import dgl
@@ -28,14 +27,14 @@ def channel_graph(
     selected: Sequence[Tensor],
     weights: Sequence[Tensor],
     side: int,
-    read: Flags | None = None,
+    status: Ints,
 ) -> dgl.DGLGraph:
     """The wiring of a whole body as a `dgl.DGLGraph`, on the CPU.
 
     selected  per stage, candidate ids [k] int64, ascending
     weights   per stage, the weight of each selected edge [k] float
     side      side of the stem's maps, in pixels
-    read      see `node_status`
+    status    of each node, see `dnw_graph.program.status.node_status`
 
     Nodes are numbered level by level. ndata, all int64: `level`; `channel` (number within the
     level); `stage` (in which the node receives, -1 for the stem's channels); `resolution` (side
@@ -53,7 +52,7 @@ def channel_graph(
         "stage": layout.per_node([level.stage for level in levels]),
         "resolution": layout.per_node(layout.resolutions(side)),
         "stride": layout.per_node([level.stride for level in levels]),
-        "status": node_status(layout, source, target, read),
+        "status": status,
         "carry": layout.carried_from(),
     }
     for name, values in node_data.items():

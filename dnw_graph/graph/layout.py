@@ -128,11 +128,18 @@ class Layout:
 
     evaluations  None: images go through the levels once. Else the graph is that of one evaluation, states
                  before → states after, applied so many times; 0: as often as a solver chooses
+    fed          number of the first nodes that the stem feeds, where it does not feed all of the first level
     """
 
     levels: tuple[Level, ...]
     stages: tuple[Stage, ...]
     evaluations: int | None = None
+    fed: int | None = None
+
+    @property
+    def inputs(self) -> int:
+        """Nodes of the first level that the stem feeds; the states of its others are 0 at first."""
+        return self.fed or self.levels[0].size
 
     @property
     def num_nodes(self) -> int:
@@ -212,13 +219,14 @@ def groups_with_readout(groups: Sequence[int], readout: int) -> Layout:
     return Layout(tuple(levels), (Stage(0, tuple(levels), _blocks(levels, reach), readout),))
 
 
-def one_evaluation(nodes: int, evaluations: int) -> Layout:
+def one_evaluation(nodes: int, inputs: int, evaluations: int) -> Layout:
     """One stage of two levels, the states of all nodes before and after an evaluation; every edge can exist.
 
+    inputs       the first nodes, which the stem feeds
     evaluations  how often the graph is applied; 0: as often as a solver chooses
     """
     levels = (Level(0, 0, nodes, -1, 1, True), Level(1, nodes, nodes, 0, 1, False))
-    return Layout(levels, (Stage(0, levels, _blocks(levels, [1])),), evaluations)
+    return Layout(levels, (Stage(0, levels, _blocks(levels, [1])),), evaluations, inputs)
 
 
 def _blocks(levels: Sequence[Level], reach: Sequence[int]) -> tuple[Block, ...]:

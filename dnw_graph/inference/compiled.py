@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from dnw_graph.errors import InputError
-from dnw_graph.inference.body import CompiledStage, stage_bases
-from dnw_graph.inference.constants import ConstantMaps
+from dnw_graph.inference.by_steps import BySteps, ConstantPart
 from dnw_graph.inference.engine import Engine, Plan
-from dnw_graph.inference.head import compile_head
-from dnw_graph.inference.layers import Choice
-from dnw_graph.inference.liveness import liveness
-from dnw_graph.inference.plan_layers import plan_of
+from dnw_graph.inference.plan_limits import lacks
+from dnw_graph.inference.plan_steps import plan_of
 from dnw_graph.inference.profile import OperationTime, profiled
-from dnw_graph.inference.stem import compile_stem
 from dnw_graph.message_passing import usable_backend
 from dnw_graph.message_passing.executed import Executed, record, recording
+from dnw_graph.models.lower import lower
 from dnw_graph.models.network import WiredNetwork, check_batch
+from dnw_graph.native.tables import Tables
+from dnw_graph.program.layers import Choice
+from dnw_graph.program.program import IMAGES, LOGITS
+from dnw_graph.program.split import split
+
+# Sizes of images whose constant maps and plans are kept, the last ones that came.
+_KEPT_SIZES = 8
 
 
 def compile(model: nn.Module, backend: str = "auto") -> CompiledNetwork:
@@ -32,7 +35,8 @@ def compile(model: nn.Module, backend: str = "auto") -> CompiledNetwork:
     The model may change afterwards; the compiled network keeps what it was made from.
 
     backend  message passing by `dgl`, `csr`, `dense` or `triton`; `native`: the whole network in one call of
-             C; auto: native, csr or dense, by density
+             C, or step by step with the C kernels if the engine lacks one of its steps (`engine_lacks`);
+             auto: native, csr or dense, by density
     Raises InputError if the model is not wired or the backend cannot be used.
     """
     if not isinstance(model, WiredNetwork):
@@ -43,17 +47,10 @@ def compile(model: nn.Module, backend: str = "auto") -> CompiledNetwork:
     return CompiledNetwork(model, backend)
 
 
-@dataclass(frozen=True)
-class _Constants:
-    """What constant nodes add, for one size of the stem's maps; the logits' bias is in it."""
-
-    bases: list[tuple[Tensor | None, Tensor | None]]
-    logits: Tensor
-
-
 class CompiledNetwork(nn.Module):
     """Images [B, 3, S, S] → logits [B, classes], without gradients.
 
+    program   what it computes, live channels only
     The executed multiply-accumulates are recorded by each launch from the operands it is given.
     """
 
@@ -62,21 +59,18 @@ class CompiledNetwork(nn.Module):
         super().__init__()
         edges = sum(wired.selected.numel() for wired in model.body_stages())
         self._choice = Choice(backend, edges, model.layout.num_candidates)
-        alive = liveness(model)
-        last = len(model.layout.levels) - 1
-        self.stem = compile_stem(model.stem, alive.live[0])
-        self.stages = nn.ModuleList(
-            CompiledStage(model, wired, alive, self._choice) for wired in model.body_stages()
-        )
-        self.head = compile_head(model.head, alive.live[last], alive.constant[last], self._choice)
-        self._constant_maps = ConstantMaps(model, alive)
-        self._alive = alive
-        self._layout = model.layout
-        self._constants: dict[tuple[object, ...], _Constants] = {}
-        self._engine = Engine(self._plan)
-        self.to(model.body_stages()[0].weight.device)
+        live, constant = split(lower(model))
+        self.part = BySteps(live, self._choice)
+        self.program = self.part.program
+        self.constants = ConstantPart(constant)
+        self.engine_lacks = lacks(self.program)
+        like = model.body_stages()[0].weight
+        self.register_buffer("_like", like.new_zeros(()), persistent=False)
+        self._given: dict[tuple[object, ...], dict[str, Tensor]] = {}
+        self._engine = Engine(self._plan, _KEPT_SIZES)
+        self.to(like.device, like.dtype)
         self.eval()
-        self._constants_for(model.stem_side, model.stem_side)
+        self._given_for(model.image_size, model.image_size)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, classes]."""
@@ -88,14 +82,9 @@ class CompiledNetwork(nn.Module):
         check_batch(images)
         if self._runs_natively():
             return self._run_native(images)
+        given = self._given_for(*images.shape[2:])
         with recording(images.shape[0]) as executed:
-            z = self.stem(images)
-        constants = self._constants_for(*z.shape[2:])
-        with recording(images.shape[0], executed):
-            z = z.transpose(0, 1).contiguous()
-            for stage, (base, readout_base) in zip(self.stages, constants.bases, strict=True):
-                z = stage(z, base, readout_base)
-            logits = self.head(z, constants.logits)
+            logits = self.part.logits(images, given)
         _last_executed(self)[0] = executed.macs
         return logits, executed
 
@@ -105,18 +94,19 @@ class CompiledNetwork(nn.Module):
 
         images  [1, C, S, S]
         Seconds are those of the calling thread, one of a team; last comes what it waits for the others.
-        Raises InputError if the network does not run on backend native, or the image does not fit it.
+        Raises InputError if the network does not run in the engine, or the image does not fit it.
         """
         check_batch(images)
         if not self._runs_natively():
-            raise InputError(f"a profile is of backend native only; this network runs on {self.backend}")
+            why = f": the engine lacks {self.engine_lacks}" if self.engine_lacks else ""
+            raise InputError(f"a profile is of backend native only; this network runs on {self.backend}{why}")
         self._check_native(images)
         return profiled(self._engine.plan(images), images, calls)
 
     def _runs_natively(self) -> bool:
         # The C kernels know float32 only: where autocast asks for less, `auto` leaves the choice to torch.
         wants_less = self._choice.asked == "auto" and torch.is_autocast_enabled("cpu")
-        return self.backend == "native" and not wants_less
+        return self.backend == "native" and not wants_less and self.engine_lacks is None
 
     def _run_native(self, images: Tensor) -> tuple[Tensor, Executed]:
         """The same in one call of C."""
@@ -129,46 +119,48 @@ class CompiledNetwork(nn.Module):
         return logits, executed
 
     def _check_native(self, images: Tensor) -> None:
-        channels = self.stem.image_channels
+        channels = self.program.channels[IMAGES]
         if images.dtype != torch.float32 or images.device.type != "cpu" or images.shape[1] != channels:
             raise InputError(
                 f"images are {images.dtype} {list(images.shape)} on {images.device}; backend native wants "
                 f"float32 [B, {channels}, H, W] on the cpu"
             )
 
+    def tables(self, image: tuple[int, int, int], **options: int) -> Tables:
+        """The engine's plan for images [C, H, W], as tables; options: those of `plan_of`."""
+        given = {name: maps.numpy() for name, maps in self._given_for(*image[1:]).items()}
+        return plan_of(self.program, given, image, **options)
+
     def _plan(self, image: tuple[int, int, int]) -> Plan:
-        constants = self._constants_for(*self.stem.sides(*image[1:]))  # type: ignore[operator]
-        stages = [stage for stage in self.stages if isinstance(stage, CompiledStage)]
-        tables = plan_of(image, self.stem, stages, constants.bases, self.head, constants.logits)
-        return Plan(tables, constants.logits.numel())
+        return Plan(self.tables(image), self.program.channels[LOGITS])
 
     @property
     def backend(self) -> str:
         """The backend that passes messages outside autocast."""
-        like = self._constant_maps.like
-        return self.resolved_backend(like.dtype)
+        return self.resolved_backend(self._like.dtype)  # type: ignore[arg-type]
 
     def resolved_backend(self, dtype: torch.dtype) -> str:
         """The backend that passes messages of this dtype, by name."""
-        return self._choice.resolved(self._constant_maps.like.device, dtype)
+        return self._choice.resolved(self._like.device, dtype)  # type: ignore[arg-type]
 
     @property
     def executed_macs(self) -> int:
         """MACs per image of this thread's last call; 0 before the first."""
         return _last_executed(self)[0]
 
-    def _constants_for(self, height: int, width: int) -> _Constants:
-        """Constants for stem maps of [height, width], made once per size."""
-        like = self._constant_maps.like
+    @torch.no_grad()
+    def _given_for(self, height: int, width: int) -> dict[str, Tensor]:
+        """What constant nodes send, for images of [height, width]; made once per size."""
+        like = self._like
+        assert isinstance(like, Tensor)
         key = (height, width, like.device, like.dtype)
-        if key not in self._constants:
-            maps = self._constant_maps(height, width)
-            output = maps.received[-1]
-            constant = self._alive.constant[-1].to(output.device)
-            with torch.autocast(like.device.type, enabled=False):
-                logits = self.head.constant_logits(output[constant])
-            self._constants[key] = _Constants(stage_bases(self._layout, self._alive, maps), logits)
-        return self._constants[key]
+        found = self._given.get(key)
+        if found is None:
+            found = self.constants(like.new_zeros(1, self.program.channels[IMAGES], height, width))
+            while len(self._given) >= _KEPT_SIZES:
+                self._given.pop(next(iter(self._given)), None)
+            self._given[key] = found
+        return found
 
 
 _threads = threading.local()

@@ -83,15 +83,19 @@ def _free(native: object, plan: int, spaces: list[tuple[int, int]]) -> None:
 
 
 class Engine:
-    """Plans by size of image, each made when the first image of its size comes."""
+    """Plans by size of image, each made when an image of its size comes; the last few are kept."""
 
-    def __init__(self, make: Callable[[tuple[int, int, int]], Plan]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[tuple[int, int, int]], Plan], kept: int) -> None:
+        self._make, self._kept = make, kept
         self._plans: dict[tuple[int, int, int], Plan] = {}
+        self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, object]:
         # A plan is memory of C: a copy makes its own.
-        return {"_make": self._make, "_plans": {}}
+        return {"_make": self._make, "_kept": self._kept}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__init__(state["_make"], state["_kept"])  # type: ignore[misc, arg-type]
 
     def run(self, images: Tensor) -> tuple[Tensor, int]:
         """images [B, C, H, W] float32 on the CPU → logits [B, classes], MACs of the whole batch."""
@@ -101,6 +105,15 @@ class Engine:
         """The plan for images of this size."""
         _, channels, height, width = images.shape
         size = (channels, height, width)
-        if size not in self._plans:
-            self._plans[size] = self._make(size)
-        return self._plans[size]
+        with self._lock:
+            plan = self._plans.pop(size, None)
+            if plan is not None:
+                # The one that was used last comes last.
+                self._plans[size] = plan
+                return plan
+        plan = self._make(size)
+        with self._lock:
+            self._plans[size] = plan
+            while len(self._plans) > self._kept:
+                del self._plans[next(iter(self._plans))]
+        return plan

@@ -59,7 +59,7 @@ def _operations(model: WiredNetwork) -> dict[str, Array]:
     for level, operation in zip(sending, model.body.operations, strict=True):
         assert isinstance(operation, NodeOperation)
         here, norm = slice(level.first, level.end), operation.norm
-        kind[here] = model.body.norm
+        kind[here] = operation.spec.norm
         eps[here] = norm.eps
         kernel[here] = _array(operation.kernel)[:, 0]
         raw["norm_weight"][here], raw["norm_bias"][here] = _array(norm.weight), _array(norm.bias)

@@ -15,7 +15,7 @@ import numpy as np
 
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Layout
-from dnw_graph.graph.status import STATUS_NAMES, node_status
+from dnw_graph.graph.status import STATUS_NAMES
 from dnw_graph.interchange.graph import Array, Graph
 from dnw_graph.interchange.levels import level_rows, whole_layout
 
@@ -26,6 +26,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "levels": (list,),
     "readout": (bool,),
 }
+from dnw_graph.program.status import node_status
 
 
 def part_of(
@@ -68,7 +69,7 @@ def part_of(
         kept &= nodes["status"] != "dead"
     if not kept.all():
         part["levels"] = [row._asdict() for row in level_rows(layout, side)]
-        part["readout"] = layout.carry > 0
+        part["readout"] = any(each.start for each in layout.stages)
         nodes, edges = _without(nodes, edges, kept)
     return Graph(nodes, edges, {**graph.attributes, "part": part})
 

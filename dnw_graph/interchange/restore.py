@@ -67,9 +67,9 @@ def _check_fits(model: WiredNetwork, graph: Graph, layout: Layout, where: str) -
     for level, operation in zip(layout.levels, model.body.operations, strict=False):
         assert isinstance(operation, NodeOperation)
         here = _rows(graph, level)
-        if others := set(graph.nodes["norm"][here].tolist()) - {model.body.norm}:
+        if others := set(graph.nodes["norm"][here].tolist()) - {model.body.spec.norm}:
             found = f"level {level.index} has {others.pop()} norm"
-            raise InputError(f"{where}: {found}; this network has {model.body.norm} norm")
+            raise InputError(f"{where}: {found}; this network has {model.body.spec.norm} norm")
         if (graph.nodes["eps"][here] != operation.norm.eps).any():
             raise InputError(
                 f"{where}: eps of level {level.index} is not {operation.norm.eps:g}, as in this network"

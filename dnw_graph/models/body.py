@@ -1,15 +1,24 @@
-"""The wired body: node operations and message passing, level by level."""
+"""The wired body: node operations and message passing, stage by stage."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+import numpy as np
 from torch import Tensor, nn
 
 from dnw_graph.graph.layout import Layout
+from dnw_graph.graph.node_spec import NodeSpec
+from dnw_graph.models.arrays import array, norm_arrays
 from dnw_graph.models.node_operation import NodeOperation
 from dnw_graph.models.stage import WiredStage
-from dnw_graph.models.whole_stage import run_as_one, runs_as_one
+from dnw_graph.models.whole_stage import run_as_one, refusal
+from dnw_graph.program.body import stage_steps
+from dnw_graph.program.by_torch import States, run
+from dnw_graph.program.part import Part
+from dnw_graph.program.program import Array
+from dnw_graph.program.steps import Step
 
 
 class WiredBody(nn.Module):
@@ -17,22 +26,28 @@ class WiredBody(nn.Module):
 
     operations[l]  the node operation of sending level l
     stages[s]      candidate weights and wiring of stage s
+    input, output  names of the states that it reads and makes, in a program
     """
 
-    def __init__(self, layout: Layout, stages: list[WiredStage], norm: Literal["batch", "instance"]) -> None:
+    def __init__(self, layout: Layout, stages: list[WiredStage], spec: NodeSpec) -> None:
         super().__init__()
-        self.layout = layout
-        self.norm = norm
+        self.layout, self.spec = layout, spec
         self.operations = nn.ModuleList(
-            NodeOperation(level.size, level.stride, norm) for level in layout.levels if level.sends
+            NodeOperation(level.size, replace(spec, stride=level.stride))
+            for level in layout.levels
+            if level.sends
         )
         self.stages = nn.ModuleList(stages)
+        self.input, self.output = "z0", f"z{layout.levels[-1].index}"
 
-    def node_operation(self, level: int) -> NodeOperation:
-        """The operation of a sending level."""
-        operation = self.operations[level]
-        assert isinstance(operation, NodeOperation)
-        return operation
+    def node_operations(self, wired: WiredStage) -> list[NodeOperation]:
+        """The operations of a stage's sending levels."""
+        found = [self.operations[level.index] for level in wired.stage.levels[:-1]]
+        return [operation for operation in found if isinstance(operation, NodeOperation)]
+
+    def steps(self, wired: WiredStage) -> tuple[Step, ...]:
+        """What a stage computes."""
+        return stage_steps(wired.stage, [operation.spec for operation in self.node_operations(wired)])
 
     def forward(self, z: Tensor) -> Tensor:
         """[C0, B, h, w] contiguous → [C_last, B, h', w']."""
@@ -41,26 +56,79 @@ class WiredBody(nn.Module):
         return z
 
     def _run(self, wired: WiredStage, z: Tensor) -> Tensor:
-        operations = [self.node_operation(level.index) for level in wired.stage.levels[:-1]]
-        carry = self.layout.carry if wired.stage is self.layout.stages[-1] else 0
-        if runs_as_one(wired, operations, z):
-            return run_as_one(wired, operations, z, carry)
+        operations = self.node_operations(wired)
+        if refusal(wired, operations, z) is None:
+            return run_as_one(wired, operations, z)
         return self.run_level_by_level(wired, z)
 
     def run_level_by_level(self, wired: WiredStage, z: Tensor) -> Tensor:
-        """A stage as torch's autograd runs it: one node operation and one message passing at a time."""
-        stage = wired.stage
-        later: Tensor | None = None
-        last = len(stage.blocks) - 1
-        parts = zip(wired.indices(), wired.block_weights(), strict=True)
-        for position, (level, (index, weight)) in enumerate(zip(stage.levels, parts, strict=False)):
-            if later is not None:
-                # The first rows have heard from all their sources; the others go on listening.
-                z, later = later.split([level.size, later.shape[0] - level.size])
-            h = self.operations[level.index](z)
-            base = later if later is not None and later.shape[0] else None
-            if position == last and self.layout.carry and stage is self.layout.stages[-1]:
-                base = z[-self.layout.carry :]
-            later = wired.send(index, weight, h, base)
-        assert later is not None
-        return later
+        """A stage as torch's autograd runs it: one module and one message passing at a time."""
+        first, last = (f"z{wired.stage.levels[place].index}" for place in (0, -1))
+        return run(self.steps(wired), States({first: z}), self.layers(wired), [last])[last]
+
+    def layers(self, wired: WiredStage) -> Mapping[str, Callable[..., Tensor]]:
+        """What the steps of a stage do to features, by step name."""
+        levels = [level.index for level in wired.stage.levels[:-1]]
+        modules = {f"level_{level}": self.operations[level] for level in levels}
+        return {**modules, **stage_layers(wired)}
+
+    def lowered(self) -> Part:
+        """Its part of a program."""
+        layout = self.layout
+        channels = {f"z{level.index}": level.size for level in layout.levels}
+        channels |= {f"h{level.index}": level.size for level in layout.levels if level.sends}
+        part = Part((), channels)
+        for wired in self.stages:
+            assert isinstance(wired, WiredStage)
+            steps = self.steps(wired)
+            tensors = stage_arrays(wired)
+            for level in wired.stage.levels[:-1]:
+                tensors |= operation_arrays(f"level_{level.index}", self.operations[level.index])
+            part += Part(steps, {}, tensors)
+        return part
+
+
+def stage_layers(wired: WiredStage) -> dict[str, Callable[..., Tensor]]:
+    """Message passing and start of a stage, by step name."""
+    part = f"stage_{wired.stage.index}"
+    pairs = zip(wired.indices(), wired.block_weights(), strict=True)
+    found: dict[str, Callable[..., Tensor]] = {
+        f"{part}.{place}": _sender(wired, *pair) for place, pair in enumerate(pairs)
+    }
+    if wired.stage.start:
+        found[f"{part}.start"] = _starter(wired.stage.start)
+    return found
+
+
+def _sender(wired: WiredStage, *pair: object) -> Callable[..., Tensor]:
+    return lambda h, base: wired.send(*pair, h.contiguous(), base)  # type: ignore[arg-type]
+
+
+def _starter(count: int) -> Callable[..., Tensor]:
+    return lambda z, so_far: z[-count:] if so_far is None else so_far + z[-count:]
+
+
+def stage_arrays(wired: WiredStage) -> dict[str, Array]:
+    """Edges and start of a stage's steps."""
+    stage = wired.stage
+    part, ids = f"stage_{stage.index}", array(wired.selected)
+    weight = array(wired.effective()[wired.selected])
+    found: dict[str, Array] = {}
+    for place, block in enumerate(stage.blocks):
+        mine = slice(*np.searchsorted(ids, (block.offset, block.end)))
+        row, column = np.divmod(ids[mine] - block.offset, block.num_sources)
+        values = {"row": row, "column": column, "weight": weight[mine], "id": ids[mine]}
+        found |= {f"{part}.{place}.{name}": value for name, value in values.items()}
+    if stage.start:
+        pairs = np.arange(stage.start)
+        found |= {
+            f"{part}.start.from": pairs + stage.levels[-2].size - stage.start,
+            f"{part}.start.to": pairs,
+        }
+    return found
+
+
+def operation_arrays(name: str, operation: nn.Module) -> dict[str, Array]:
+    """Kernel and norm of a node operation."""
+    assert isinstance(operation, NodeOperation)
+    return {f"{name}.kernel": array(operation.kernel)[:, 0], **norm_arrays(name, operation.norm)}

@@ -6,10 +6,16 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dnw_graph.graph.channel_graph import channel_graph
+from dnw_graph.graph.channel_graph import channel_graph, selected_ends
 from dnw_graph.graph.layout import Layout
 from dnw_graph.graph.status import Flags
+from dnw_graph.models.arrays import array, layer_arrays, norm_arrays
 from dnw_graph.models.stage import WiredStage
+from dnw_graph.program.layers import pooled
+from dnw_graph.program.part import Part
+from dnw_graph.program.program import Array
+from dnw_graph.program.status import node_status
+from dnw_graph.program.steps import Linear, Messages, Norm, Pool, Step
 
 
 class LinearHead(nn.Module):
@@ -25,6 +31,11 @@ class LinearHead(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.linear(F.relu(self.norm(z)).mean(dim=(2, 3)))
+
+    def lowered(self, source: str, logits: str) -> Part:
+        """Its part of a program."""
+        linear = Linear("head.linear", "head", "pooled", logits)
+        return _pooled(self.norm, source, linear, {**layer_arrays(linear.name, self.linear)})
 
 
 class WiredClassifier(nn.Module):
@@ -43,6 +54,16 @@ class WiredClassifier(nn.Module):
         logits = self.wiring.send(index, weight, pooled.transpose(0, 1).contiguous(), None)
         return logits.flatten(1).t()
 
+    def lowered(self, source: str, logits: str) -> Part:
+        """Its part of a program."""
+        messages = Messages("head.wiring", "head", "pooled", (logits,), (self.num_classes,))
+        ids = array(self.wiring.selected)
+        row, column = np.divmod(ids, self.layout.levels[0].size)
+        weight = array(self.wiring.effective()[self.wiring.selected])
+        values = {"row": row, "column": column, "weight": weight, "id": ids}
+        tensors = {f"{messages.name}.{leaf}": value for leaf, value in values.items()}
+        return _pooled(self.norm, source, messages, tensors)
+
     def reads(self) -> Flags:
         """Which channels have an edge to a class, [C] bool."""
         source, _ = self.wiring.stage.ends(self.wiring.selected.cpu().numpy())
@@ -53,7 +74,9 @@ class WiredClassifier(nn.Module):
     def graph(self):  # type: ignore[no-untyped-def]
         """The wiring from pooled channels to classes as a DGL graph (see `channel_graph`)."""
         weight = self.wiring.effective().detach()[self.wiring.selected]
-        return channel_graph(self.layout, [self.wiring.selected], [weight], 1)
+        selected = [self.wiring.selected]
+        status = node_status(self.layout, *selected_ends(self.layout, selected))
+        return channel_graph(self.layout, selected, [weight], 1, status)
 
 
 class TinyHead(nn.Module):
@@ -62,18 +85,27 @@ class TinyHead(nn.Module):
     The published head pools a 3×3 window at 2..4 by 2×2, which drops its last row and column.
     """
 
+    WINDOW = (2, 4, 8)
+
     def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.linear = nn.Linear(channels, num_classes)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.linear(readout_window(z).mean(dim=(2, 3)))
+        return self.linear(pooled(z, self.WINDOW).flatten(1))
+
+    def lowered(self, source: str, logits: str) -> Part:
+        """Its part of a program."""
+        pool = Pool("head.pool", "head", source, "pooled", self.WINDOW)
+        linear = Linear("head.linear", "head", "pooled", logits)
+        channels = {"pooled": self.linear.in_features, logits: self.num_classes}
+        return Part((pool, linear), channels, {**layer_arrays(linear.name, self.linear)})
 
 
-def readout_window(maps: Tensor) -> Tensor:
-    """Rows and columns 2 and 3, [..., 8, 8] → [..., 2, 2]; ValueError for maps of another size."""
-    height, width = maps.shape[-2:]
-    if (height, width) != (8, 8):
-        raise ValueError(f"the readout maps are {height}×{width}, not 8×8; give 32×32 images")
-    return maps[..., 2:4, 2:4]
+def _pooled(norm: nn.BatchNorm2d, source: str, classifier: Step, tensors: dict[str, Array]) -> Part:
+    """Norm, ReLU and mean over all pixels, then a classifier from `pooled` to logits."""
+    step = Norm("head.norm", "head", source, "active", "batch", norm.eps, "relu")
+    pool = Pool("head.pool", "head", step.target, "pooled")
+    channels = dict.fromkeys((step.target, pool.target), norm.num_features)
+    return Part((step, pool, classifier), channels, {**norm_arrays(step.name, norm), **tensors})

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dnw_graph.errors import InputError
 from dnw_graph.graph.budget import check_budget, edges_for_density, stage_budget
 from dnw_graph.graph.layout import chain_of_stages
+from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.models.body import WiredBody
 from dnw_graph.models.dense_baselines import SMALL_IMAGE
 from dnw_graph.models.heads import LinearHead, WiredClassifier
@@ -70,7 +71,7 @@ def mobilenet_v1(
         network="mobilenet_v1",
         rule_name=rule,
         stem=ConvStem(layout.levels[0].size, stride=1 if image_size <= SMALL_IMAGE else 2),
-        body=WiredBody(layout, stages, norm="batch"),
+        body=WiredBody(layout, stages, spec=NodeSpec("batch")),
         head=head,
         image_size=image_size,
     )

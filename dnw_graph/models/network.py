@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from dnw_graph.errors import InputError
-from dnw_graph.graph.channel_graph import channel_graph
-from dnw_graph.graph.layout import Layout
+from dnw_graph.graph.channel_graph import channel_graph, selected_ends
+from dnw_graph.graph.layout import Ints, Layout
 from dnw_graph.graph.status import Flags
 from dnw_graph.models.body import WiredBody
 from dnw_graph.models.heads import WiredClassifier
 from dnw_graph.models.stage import WiredStage
 from dnw_graph.models.synchronised_norm import synchronise
+from dnw_graph.program.status import node_status
 
 if TYPE_CHECKING:
     import dgl
@@ -151,7 +152,12 @@ class WiredNetwork(nn.Module):
         with torch.no_grad():
             weights = [stage.effective()[stage.selected] for stage in stages]
         selected = [stage.selected for stage in stages]
-        return channel_graph(self.layout, selected, weights, self.stem_side, self.outputs_read())
+        return channel_graph(self.layout, selected, weights, self.stem_side, self.node_status())
+
+    def node_status(self) -> Ints:
+        """Status code of every node of the body under the current wiring, [nodes] int64."""
+        source, target = selected_ends(self.layout, [stage.selected for stage in self.body_stages()])
+        return node_status(self.layout, source, target, self.outputs_read())
 
     def load_graph(self, graph: Graph) -> None:
         """Take over a graph's wiring and weights; see `dnw_graph.interchange.restore.load_into`."""

@@ -1,14 +1,13 @@
-"""The node operation z → h: norm, ReLU, single-channel 3×3 convolution, on [C, B, H, W]."""
+"""The node operation z → h as a module: norm, activation, single-channel convolution, on [C, B, H, W]."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.node_operation.plain import depthwise
+from dnw_graph.program.layers import IN_TORCH, normed_by_map
 
 
 class InstanceNorm(nn.Module):
@@ -24,22 +23,7 @@ class InstanceNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, z: Tensor) -> Tensor:
-        channels, images, height, width = z.shape
-        if not z.numel():
-            # torch's batch norm takes no empty maps.
-            return z * self.weight.reshape(-1, 1, 1, 1) + self.bias.reshape(-1, 1, 1, 1)
-        # One "channel" of a batch norm is one map; torch's own instance norm wants the batch first.
-        maps = z.reshape(1, channels * images, height, width)
-        normed = F.batch_norm(
-            maps,
-            None,
-            None,
-            self.weight.repeat_interleave(images),
-            self.bias.repeat_interleave(images),
-            training=True,
-            eps=self.eps,
-        )
-        return normed.reshape(z.shape)
+        return normed_by_map(z, self.weight, self.bias, self.eps)
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -51,17 +35,27 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 class NodeOperation(nn.Module):
-    """h = conv3×3(ReLU(norm(z))), each node by itself; padding 1, no bias.
+    """h = convolution(activation(norm(z))), each node by itself, as its `spec` says.
 
     [C, B, H, W] → [C, B, ceil(H/stride), ceil(W/stride)], contiguous.
     """
 
-    def __init__(self, nodes: int, stride: int, norm: Literal["batch", "instance"]) -> None:
+    def __init__(self, nodes: int, spec: NodeSpec) -> None:
         super().__init__()
-        self.stride = stride
-        self.norm = BatchNorm(nodes) if norm == "batch" else InstanceNorm(nodes)
-        self.kernel = nn.Parameter(torch.empty(nodes, 1, 3, 3))
+        self.spec = spec
+        self.norm = norm_layer(nodes, spec)
+        self.kernel = nn.Parameter(torch.empty(nodes, 1, spec.kernel_size, spec.kernel_size))
         nn.init.kaiming_normal_(self.kernel, mode="fan_out", nonlinearity="relu")
 
     def forward(self, z: Tensor) -> Tensor:
-        return depthwise(F.relu(self.norm(z)), self.kernel, self.stride)
+        return depthwise(IN_TORCH[self.spec.activation](self.norm(z)), self.kernel, self.spec.stride)
+
+    def extra_repr(self) -> str:
+        return str(self.spec)
+
+
+def norm_layer(nodes: int, spec: NodeSpec) -> nn.Module:
+    """The norm of a node operation, or of the states after messages."""
+    if spec.norm == "batch":
+        return BatchNorm(nodes, eps=spec.eps)
+    return InstanceNorm(nodes, spec.eps) if spec.norm == "instance" else nn.Identity()

@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dnw_graph.models.arrays import layer_arrays, norm_arrays
+from dnw_graph.program.part import Part
+from dnw_graph.program.steps import Convolution, Norm
+
 
 class ConvStem(nn.Module):
     """One 3×3 convolution without bias; no norm follows, the first node operation has one.
@@ -24,6 +28,11 @@ class ConvStem(nn.Module):
     def side(self, image_size: int) -> int:
         """Side of the maps it gives, in pixels."""
         return -(-image_size // self.stride)
+
+    def lowered(self, images: str, target: str) -> Part:
+        """Its part of a program."""
+        step = Convolution("stem.conv", "stem", images, target, self.stride, padding=1)
+        return Part((step,), {target: self.conv.out_channels}, {**layer_arrays(step.name, self.conv)})
 
 
 class TinyStem(nn.Module):
@@ -46,3 +55,28 @@ class TinyStem(nn.Module):
         """Side of the maps it gives, in pixels."""
         half = -(-image_size // 2)
         return -(-half // 2)
+
+    def lowered(self, images: str, target: str) -> Part:
+        """Its part of a program."""
+        hidden, channels = self.conv.out_channels, self.pointwise.out_channels
+        conv = Convolution("stem.conv", "stem", images, "stem.hidden", 2, padding=1)
+        conv_norm = Norm(
+            "stem.conv_norm", "stem", conv.target, "stem.active", "batch", self.conv_norm.eps, "relu"
+        )
+        depthwise = Convolution(
+            "stem.depthwise", "stem", conv_norm.target, "stem.narrow", 2, 1, depthwise=True
+        )
+        pointwise = Convolution("stem.pointwise", "stem", depthwise.target, "stem.wide")
+        norm = Norm("stem.norm", "stem", pointwise.target, target, "batch", self.norm.eps)
+        return Part(
+            (conv, conv_norm, depthwise, pointwise, norm),
+            dict.fromkeys((conv.target, conv_norm.target, depthwise.target), hidden)
+            | dict.fromkeys((pointwise.target, target), channels),
+            {
+                **layer_arrays(conv.name, self.conv),
+                **norm_arrays(conv_norm.name, self.conv_norm),
+                **layer_arrays(depthwise.name, self.depthwise),
+                **layer_arrays(pointwise.name, self.pointwise),
+                **norm_arrays(norm.name, self.norm),
+            },
+        )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dnw_graph.errors import InputError
 from dnw_graph.graph.budget import stage_budget
 from dnw_graph.graph.layout import groups_with_readout
+from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.models.body import WiredBody
 from dnw_graph.models.heads import TinyHead
 from dnw_graph.models.network import WiredNetwork
@@ -56,7 +57,7 @@ def tiny_static(
         network="tiny_static",
         rule_name=rule,
         stem=TinyStem(groups[0], stem_channels),
-        body=WiredBody(layout, [wired], norm="instance"),
+        body=WiredBody(layout, [wired], spec=NodeSpec("instance")),
         head=TinyHead(readout, num_classes),
         image_size=image_size,
     )

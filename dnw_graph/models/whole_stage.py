@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dnw_graph.message_passing.backend import goes_by_stage
 from dnw_graph.message_passing.stage_operator import BATCH, FIXED, INSTANCE, run_stage
@@ -13,21 +13,57 @@ from dnw_graph.models.node_operation import BatchNorm, InstanceNorm, NodeOperati
 from dnw_graph.models.stage import WiredStage
 
 
-def runs_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor) -> bool:
-    """Whether the operator does what the modules would: plain norms, one dtype, no hooks between."""
-    norms = [operation.norm for operation in operations]
-    kinds = {(type(norm), norm.eps, norm.training) for norm in norms}
-    if len(kinds) != 1 or any(operation.stride != 1 for operation in operations[1:]):
-        return False
-    listens = any(module._forward_hooks or module._forward_pre_hooks for module in (*operations, *norms))
-    if listens or not z.numel() or not _dtypes_fit(wired, z):
-        return False
-    norm = norms[0]
-    if type(norm) is BatchNorm:
-        follows = norm.affine and norm.track_running_stats and norm.momentum is not None
+def refusal(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor) -> str | None:
+    """Why the operator would not do exactly what the modules do, on z [S_0, B, H, W]; None if it would."""
+    if (reason := keeps_apart(operations)) is not None:
+        return reason
+    if not z.numel():
+        return "there is no image"
+    if not _dtypes_fit(wired, z):
+        return f"features are {z.dtype} and weights {wired.weight.dtype}"
+    norm = operations[0].norm
+    if type(norm) is BatchNorm and norm.training and z[0].numel() == 1:
         # Of one value there is no variance: torch's module says so.
-        return follows and (not norm.training or z[0].numel() > 1)
-    return type(norm) is InstanceNorm
+        return "a batch of one pixel has no variance"
+    return None
+
+
+def keeps_apart(operations: Sequence[NodeOperation]) -> str | None:
+    """What about a stage's modules the operator cannot do, whatever the features; None if nothing."""
+    for operation in operations:
+        for module, kind in ((operation, NodeOperation), (operation.norm, (BatchNorm, InstanceNorm))):
+            if (reason := _differs(module, kind)) is not None:
+                return reason
+        spec = operation.spec
+        if (spec.activation, spec.kernel_size) != ("relu", 3):
+            return f"the fused kernels know relu and 3×3 kernels, not {spec.activation} and {spec.kernel_size}×{spec.kernel_size}"
+    norms = [operation.norm for operation in operations]
+    if len({(type(norm), norm.eps, norm.training) for norm in norms}) != 1:
+        return "the norms of the stage's levels differ"
+    if operations[0].spec.stride > 2 or any(operation.spec.stride != 1 for operation in operations[1:]):
+        return "the fused kernels know strides 1 and 2, in the first level only"
+    if any(
+        isinstance(norm, BatchNorm) and not (norm.affine and norm.track_running_stats and norm.momentum)
+        for norm in norms
+    ):
+        return "a batch norm without scale and shift, running statistics or momentum"
+    return None
+
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def _differs(module: nn.Module, kind: type | tuple[type, ...]) -> str | None:
+    """Why a module may do something else than its class says; None if it cannot."""
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    # Subclasses, parametrized modules among them, may compute anything.
+    if type(module) not in kinds:
+        return f"{type(module).__name__} is not {' or '.join(each.__name__ for each in kinds)}"
+    if any(getattr(module, hooks) for hooks in _HOOKS):
+        return f"a hook is registered on a {type(module).__name__}"
+    if "forward" in vars(module):
+        return f"the forward of a {type(module).__name__} was replaced"
+    return None
 
 
 def _dtypes_fit(wired: WiredStage, z: Tensor) -> bool:
@@ -37,7 +73,7 @@ def _dtypes_fit(wired: WiredStage, z: Tensor) -> bool:
     return z.is_cuda and z.dtype == torch.get_autocast_dtype("cuda") and wired.weight.dtype == torch.float32
 
 
-def run_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor, carry: int) -> Tensor:
+def run_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor) -> Tensor:
     """[S_0, B, H, W] contiguous → [S_n, B, H', W']; batch norms follow the statistics when they train."""
     norms = [operation.norm for operation in operations]
     batch_norms = [norm for norm in norms if isinstance(norm, BatchNorm)]
@@ -61,8 +97,8 @@ def run_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor
         *_index(wired, backend, is_whole=(images, factor) == (z.shape[1], 1.0)),
         [level.size for level in wired.stage.levels],
         [block.num_targets for block in wired.stage.blocks],
-        operations[0].stride,
-        carry,
+        operations[0].spec.stride,
+        wired.stage.start,
         INSTANCE if not batch_norms else BATCH if trains else FIXED,
         norms[0].eps,
         wired.rule.reach,

@@ -60,6 +60,18 @@ def cost_of(step: Step, program: Program, shapes: dict[str, Shape]) -> Cost:
     return Cost()
 
 
+def pixels_of_messages(program: Program, part: str) -> int:
+    """MACs of one more edge in a part: its pixels, as often as it runs. ValueError for a part without messages."""
+    shapes = program.shapes()
+    first, *others = [
+        pair for pair in _with_times(program.steps) if isinstance(pair[0], Messages) and pair[0].part == part
+    ]
+    step, times = first
+    # An unrolled step stands there once for each of its evaluations.
+    times += sum(often for other, often in others if other.name == step.name)
+    return times * shapes[step.targets[0]][1] * shapes[step.targets[0]][2]
+
+
 def _with_times(steps: tuple[Step, ...]) -> list[tuple[Step, int]]:
     """Flat steps, and how often each runs."""
     found: list[tuple[Step, int]] = []

@@ -85,9 +85,10 @@ def without_leftovers(program: Program) -> Program:
     tensors = {key: value for key, value in program.tensors.items() if key.rpartition(".")[0] in names}
     known = set()
     for step in program.flat():
-        known |= {getattr(step, field) for field in ("source", "target", "state", "result") if hasattr(step, field)}
+        known |= {
+            getattr(step, field) for field in ("source", "target", "state", "result") if hasattr(step, field)
+        }
         known |= set(getattr(step, "targets", ()))
     known |= {"images", "logits"}
     channels = {name: count for name, count in program.channels.items() if name in known}
     return replace(program, tensors=tensors, channels=channels)
-

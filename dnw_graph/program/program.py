@@ -57,7 +57,9 @@ class Program:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the numbers: the widest floating type among them."""
-        return np.result_type(*{a.dtype for a in self.tensors.values() if a.dtype.kind == "f"} or {np.float32})
+        return np.result_type(
+            *{a.dtype for a in self.tensors.values() if a.dtype.kind == "f"} or {np.float32}
+        )
 
     def shapes(self, height: int | None = None, width: int | None = None) -> dict[str, Shape]:
         """State → (channels, height, width), for images of that size or of the program's own."""
@@ -65,6 +67,10 @@ class Program:
         sides = {IMAGES: (height, height if width is None else width)}
         for step in self.flat():
             _follow(step, self, sides)
+        for step in self.flat():
+            # What another program made has the size of what starts from it.
+            if isinstance(step, Start):
+                sides.setdefault(step.source, sides[step.target])
         return {name: (self.channels[name], *sides[name]) for name in self.channels if name in sides}
 
     def scale_shift(self, step: NodeOperation | Norm) -> tuple[Array, Array]:
@@ -139,7 +145,7 @@ def _follow(step: Step, program: Program, sides: dict[str, tuple[int, int]]) -> 
             sides[target] = sides[step.source]
     elif isinstance(step, Pool):
         sides[step.target] = (1, 1)
-    elif isinstance(step, (Norm, Start, Linear)):
+    elif isinstance(step, Norm) or (isinstance(step, (Start, Linear)) and step.source in sides):
         sides[step.target] = sides[step.source]
 
 
@@ -150,7 +156,9 @@ def _spelled(shape: Shape) -> str:
 def _lines(step: Step, program: Program, shapes: Mapping[str, Shape], indent: str) -> list[str]:
     """A line for a step, and for those inside of it."""
     if isinstance(step, (Repeat, Integrate)):
-        how = f"{step.times} times" if isinstance(step, Repeat) else f"solve from 0 to 1 to {step.tolerance:g}"
+        how = (
+            f"{step.times} times" if isinstance(step, Repeat) else f"solve from 0 to 1 to {step.tolerance:g}"
+        )
         within = [line for each in step.steps for line in _lines(each, program, shapes, indent + "  ")]
         return [f"{indent}{step.state} ← {step.result}, {how}:", *within]
     if isinstance(step, Messages):

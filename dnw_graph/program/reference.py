@@ -70,7 +70,11 @@ def _convolution(step: Convolution, program: Program, states: States) -> None:
             rows = slice(row, row + step.stride * (height - 1) + 1, step.stride)
             columns = slice(column, column + step.stride * (width - 1) + 1, step.stride)
             seen, factor = padded[:, :, rows, columns], weight[:, :, row, column]
-            y += factor[:, :, None, None] * seen if step.depthwise else np.einsum("oc,cbyx->obyx", factor, seen)
+            y += (
+                factor[:, :, None, None] * seen
+                if step.depthwise
+                else np.einsum("oc,cbyx->obyx", factor, seen)
+            )
     bias = program.optional(step, "bias")
     y = y if bias is None else y + bias[:, None, None, None]
     states[step.target] = IN_NUMPY[step.activation](y)
@@ -107,7 +111,9 @@ def _normed(step: NodeOperation | Norm, program: Program, z: Array) -> Array:
 
 def _messages(step: Messages, program: Program, states: States) -> None:
     h = states[step.source]
-    z = np.concatenate([_sum_so_far(name, size, h, states) for name, size in zip(step.targets, step.sizes, strict=True)])
+    z = np.concatenate(
+        [_sum_so_far(name, size, h, states) for name, size in zip(step.targets, step.sizes, strict=True)]
+    )
     row, column, weight = (program.tensor(step, name) for name in ("row", "column", "weight"))
     for v, u, w in zip(row, column, weight, strict=True):
         z[v] += w * h[u]
@@ -128,7 +134,8 @@ def _sum_so_far(name: str, size: int, like: Array, states: States) -> Array:
 def _pool(step: Pool, program: Program, states: States) -> None:
     maps = states[step.source]
     if step.window is not None:
-        maps = maps[:, :, slice(*step.window), slice(*step.window)]
+        first, end, _ = step.window
+        maps = maps[:, :, first:end, first:end]
     states[step.target] = maps.mean(axis=(2, 3), keepdims=True)
 
 

@@ -29,7 +29,11 @@ from dnw_graph.program.steps import (
 from dnw_graph.program.unroll import unrolled
 
 _PREFIX = "from constants: "
-Adds = (Messages, Start, Linear)
+
+
+def from_constants(program: Program) -> tuple[str, ...]:
+    """Names of the states in which constant channels send to live ones."""
+    return tuple(name for name in program.channels if name.startswith(_PREFIX))
 
 
 def reach_of(program: Program) -> Reach:
@@ -57,12 +61,11 @@ def split(program: Program) -> tuple[Program, Program | None]:
     if constant is None:
         return part, None
     steps, channels, tensors = list(part.steps), dict(part.channels), dict(part.tensors)
-    for name, count in constant.channels.items():
-        if name.startswith(_PREFIX):
-            target = name.removeprefix(_PREFIX)
-            steps.insert(0, Start(name, "constants", name, target, count))
-            channels[name] = count
-            tensors |= {f"{name}.from": np.arange(count), f"{name}.to": np.arange(count)}
+    for name in from_constants(constant):
+        target, count = name.removeprefix(_PREFIX), constant.channels[name]
+        steps.insert(0, Start(name, "constants", name, target, count))
+        channels[name] = count
+        tensors |= {f"{name}.from": np.arange(count), f"{name}.to": np.arange(count)}
     return replace(part, steps=tuple(steps), channels=channels, tensors=tensors), constant
 
 
@@ -104,7 +107,7 @@ def _constant_part(
         own = replace(step, name=f"{place}: {step.name}")
         steps.append(own)
         tensors |= _tensors_of(program, step, own.name)
-        if isinstance(step, Adds) and kept[step.source].any():
+        if isinstance(step, (Messages, Start, Linear)) and kept[step.source].any():
             sender = _to_live(step, f"{place}: {step.name} to live")
             if not isinstance(step, Linear):
                 edges[sender.name] = ~run[step.name]

@@ -10,6 +10,7 @@ steps of one name share them. C, S, T: channels of the source, of one target, ro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from dnw_graph.graph.node_spec import Activation, NodeSpec, NormKind
 
@@ -20,6 +21,9 @@ class Step:
 
     name: str
     part: str
+
+    # Whether it adds to its targets, or sets them.
+    adds: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ class Messages(Step):
     positions in the stage's parameter.
     """
 
+    adds: ClassVar[bool] = True
+
     source: str
     targets: tuple[str, ...]
     sizes: tuple[int, ...]
@@ -90,6 +96,8 @@ class Start(Step):
     Tensors: from, to [P] int64, no channel twice in `to`.
     """
 
+    adds: ClassVar[bool] = True
+
     source: str
     target: str
     size: int
@@ -97,11 +105,14 @@ class Start(Step):
 
 @dataclass(frozen=True)
 class Pool(Step):
-    """target = mean of source over pixels: all of them, or rows and columns first … end − 1 of `window`."""
+    """target = mean of source over pixels: all of them, or those of a window.
+
+    window  (first, end, side): rows and columns first … end − 1 of maps that have to be side × side
+    """
 
     source: str
     target: str
-    window: tuple[int, int] | None = None
+    window: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,8 @@ class Linear(Step):
 
     Tensors: weight [C', C]; bias [C'], may be missing.
     """
+
+    adds: ClassVar[bool] = True
 
     source: str
     target: str
@@ -145,14 +158,18 @@ class Integrate(Step):
 
 def sources_of(step: Step) -> tuple[str, ...]:
     """States that a flat step reads, besides those that it adds to."""
-    return (step.source,) if isinstance(step, Flat) else (step.state,) if isinstance(step, Evaluations) else ()
+    return (
+        (step.source,) if isinstance(step, Flat) else (step.state,) if isinstance(step, Evaluations) else ()
+    )
 
 
 def targets_of(step: Step) -> tuple[str, ...]:
     """States that a step writes."""
     if isinstance(step, Messages):
         return step.targets
-    return (step.state,) if isinstance(step, Evaluations) else (step.target,) if isinstance(step, Flat) else ()
+    return (
+        (step.state,) if isinstance(step, Evaluations) else (step.target,) if isinstance(step, Flat) else ()
+    )
 
 
 Channelwise = (NodeOperation, Norm, Pool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from dnw_graph.program.program import Program
@@ -10,26 +11,34 @@ from dnw_graph.program.steps import Messages, Repeat, Step, sources_of, targets_
 
 def unrolled(program: Program) -> Program:
     """The same network without `Repeat`. Evaluation t's states are called `z0@t`; tensors are shared."""
-    steps: list[Step] = []
-    channels = dict(program.channels)
+    steps, channels = unrolled_steps(program.steps, program.channels)
+    return replace(program, steps=steps, channels=channels)
+
+
+def unrolled_steps(
+    steps: tuple[Step, ...], channels: Mapping[str, int]
+) -> tuple[tuple[Step, ...], dict[str, int]]:
+    """Steps without `Repeat`, and the channels of all their states."""
+    flat: list[Step] = []
+    known = dict(channels)
     names: dict[str, str] = {}
-    for step in program.steps:
+    for step in steps:
         if not isinstance(step, Repeat):
-            steps.append(renamed(step, names))
+            flat.append(renamed(step, names))
             continue
         for time in range(step.times):
             # What an evaluation writes is its own; what it reads was written last.
             for each in step.steps:
                 read = {name: names.get(name, name) for name in sources_of(each)}
                 written = {name: f"{name}@{time}" for name in targets_of(each)}
-                steps.append(renamed(each, read | written))
+                flat.append(renamed(each, read | written))
                 names |= written
-                channels |= {new: program.channels[old] for old, new in written.items()}
+                known |= {new: channels[old] for old, new in written.items()}
             names[step.state] = names[step.result]
-    return replace(program, steps=tuple(steps), channels=channels)
+    return tuple(flat), known
 
 
-def renamed(step: Step, names: dict[str, str]) -> Step:
+def renamed(step: Step, names: Mapping[str, str]) -> Step:
     """A flat step with other names for states."""
     if isinstance(step, Messages):
         targets = tuple(names.get(name, name) for name in step.targets)

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 import dnw_graph as dg
-from dnw_graph.accounting.model import wiring_arrays
 from dnw_graph.accounting.removal import (
     NO_OUTGOING_EDGE,
     NOT_LIVE,
@@ -16,6 +15,7 @@ from dnw_graph.accounting.removal import (
     kept_in_2019,
 )
 from dnw_graph.errors import InputError
+from dnw_graph.models.lower import lower
 from dnw_graph.models.tiny_static import tiny_static
 
 
@@ -57,16 +57,20 @@ def test_a_branch_that_ends_is_dead_as_a_whole(nine_nodes):
 def test_a_carried_node_is_kept_without_an_edge():
     model = tiny_static(rule="top_k", num_classes=2, groups=(2, 3), readout=2, stem_channels=1, edges=1)
     model.body.stages[0].select(torch.empty(0, dtype=torch.int64))
-    kept = kept_in_2019(model.layout, wiring_arrays(model))
-    assert kept.tolist() == [False, False, False, True, True, True, True]
+    kept = kept_in_2019(lower(model), model)
+    assert [kept[name].tolist() for name in ("z0", "z1", "z2")] == [
+        [False] * 2,
+        [False, True, True],
+        [True] * 2,
+    ]
 
 
 @pytest.mark.parametrize("name", ["random_x225", "dnw_x225"])
 def test_the_2019_rule_keeps_what_the_2019_program_kept(name, golden):
     case = golden(name)
     model = dg.from_official(case.state, graph=case.json["graph"], prune_rate=case.json["prune_rate"])
-    kept = kept_in_2019(model.layout, wiring_arrays(model))
-    found = [int(kept[level.first : level.end].sum()) for level in model.layout.levels]
+    kept = kept_in_2019(lower(model), model)
+    found = [int(kept[f"z{level.index}"].sum()) for level in model.layout.levels]
     blocks = [block["block_sz"] for block in case.json["fast_kept"]]
     assert found == blocks[0][:1] + [size for block in blocks for size in block[1:]]
     left = after_removal(model)

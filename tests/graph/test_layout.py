@@ -60,7 +60,7 @@ def test_candidates_are_the_pairs_from_a_lower_to_a_higher_level_of_one_stage(la
             for higher in stage.levels:
                 if higher.index <= lower.index:
                     continue
-                if layout.carry and higher is layout.levels[-1] and lower.index != higher.index - 1:
+                if stage.start and higher is layout.levels[-1] and lower.index != higher.index - 1:
                     continue  # readout nodes hear the last group only
                 expected |= {
                     (u, v) for u in range(lower.first, lower.end) for v in range(higher.first, higher.end)

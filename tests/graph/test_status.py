@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnw_graph.graph.layout import Layout, chain_of_stages, groups_with_readout
-from dnw_graph.graph.status import CONSTANT, DEAD, LIVE, edge_is_live, node_status
+from dnw_graph.graph.status import CONSTANT, DEAD, LIVE, edge_is_live
+from dnw_graph.program.status import node_status
 
 CHAIN = chain_of_stages([(3, 4, 1, 2), (4, 3, 2, 3)])
 READOUT = groups_with_readout([3, 4, 4], 3)

@@ -154,5 +154,7 @@ def test_tiny_network_refuses_another_size_like_the_uncompiled_one(share, networ
     networks.select_share(model, share)
     network, images = dg.compile(model), networks.images_for(model, 1, 40)
     for refusing in (model, network):
-        with pytest.raises(ValueError, match="the readout maps are 10×10, not 8×8; give 32×32 images"):
+        with pytest.raises(
+            ValueError, match="the readout maps are 10×10, not 8×8; give images of the network's own size"
+        ):
             refusing(images)

@@ -20,7 +20,6 @@ import dnw_graph as dg
 from dnw_graph.errors import InputError
 from dnw_graph.inference.engine import Plan
 from dnw_graph.inference.plan import Builder
-from dnw_graph.inference.plan_layers import plan_of
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
 from dnw_graph.native import library
@@ -106,15 +105,12 @@ def test_running_strip_by_strip_and_block_by_block_changes_no_bit(data, networks
     network = dg.compile(model, "csr")
     side = data.draw(st.integers(1, 70), "side")
     images = images_for(model, 2, side)
-    constants = network._constants_for(*network.stem.sides(side, side))
-    parts = (network.stem, list(network.stages), constants.bases, network.head, constants.logits)
 
     def logits(**options):
-        plan = Plan(plan_of((3, side, side), *parts, **options), model.num_classes)
-        return plan.run(images)
+        return Plan(network.tables((3, side, side), **options), model.num_classes).run(images)
 
     expected, macs = logits(fused_stages=0)
-    fused = data.draw(st.integers(1, len(network.stages)), "fused")
+    fused = data.draw(st.integers(1, model.num_stages), "fused")
     rows = data.draw(st.integers(1, 5), "rows of a strip")
     torch.set_num_threads(data.draw(st.integers(1, 5), "threads"))
     block = data.draw(st.sampled_from([None, 1, 2, 3, 7]), "sources of a block")
@@ -179,7 +175,7 @@ def test_a_profile_has_every_operation_and_its_work():
     assert all(each.seconds > 0 for each in found[:-1])
     assert found[-1].work.kind == "waiting"
     # The classifier is no operation of its own.
-    live = network._alive.live[-1].numel()
+    live = network.program.channels["pooled"]
     assert sum(each.work.macs for each in found) == dg.count(model).macs - 3 * live
     first, nodes = found[0].work, found[1].work
     channels, side = first.macs // (27 * 12 * 12), 12

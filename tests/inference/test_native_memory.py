@@ -9,9 +9,7 @@ import pytest
 import torch
 
 import dnw_graph as dg
-from dnw_graph.inference.constants import restricted
 from dnw_graph.inference.engine import Plan
-from dnw_graph.inference.plan_layers import plan_of
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.native import library
 
@@ -35,9 +33,7 @@ def network(side, **options):
 
 
 def plan(compiled, height, width, **options):
-    constants = compiled._constants_for(*compiled.stem.sides(height, width))
-    parts = (compiled.stem, list(compiled.stages), constants.bases, compiled.head, constants.logits)
-    return Plan(plan_of((3, height, width), *parts, **options), 3)
+    return Plan(compiled.tables((3, height, width), **options), 3)
 
 
 @pytest.mark.parametrize("strip_rows", [1, 2, 3])
@@ -89,17 +85,3 @@ def test_a_team_smaller_than_asked_for():
         "assert torch.equal(network(images), expected)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
-
-
-def test_nodes_may_be_numbered_in_any_order():
-    """Edges between some nodes of a block: both ends get the numbers of their places in the lists."""
-    model = mobilenet_v1(
-        rule="random", num_classes=3, image_size=8, density=1.0, blocks=((3, 4, 1, 1),)
-    ).eval()
-    (wired,) = model.body_stages()
-    assert (wired.stage.blocks[0].num_sources, wired.stage.blocks[0].num_targets) == (3, 4)
-    matrix = wired.weight.detach().view(4, 3)
-    index, value = restricted(wired, 0, torch.tensor([2, 0]), torch.tensor([1, 3, 0]))
-    assert index.pointer.tolist() == [0, 2, 4, 6]
-    assert index.source.tolist() == [0, 1] * 3
-    assert torch.equal(value.view(3, 2), matrix[[1, 3, 0]][:, [2, 0]])

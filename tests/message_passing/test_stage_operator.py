@@ -13,7 +13,7 @@ from dnw_graph.models import body as body_module
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.stage import WiredStage
 from dnw_graph.models.tiny_static import tiny_static
-from dnw_graph.models.whole_stage import run_as_one, runs_as_one
+from dnw_graph.models.whole_stage import run_as_one, refusal
 
 BACKENDS = ["dense", "csr", "dgl", "native"]
 
@@ -57,7 +57,7 @@ def both(model, images, monkeypatch):
     whole = step(model, images)
     model.load_state_dict(state)
     with monkeypatch.context() as patch:
-        patch.setattr(body_module, "runs_as_one", lambda *args: False)
+        patch.setattr(body_module, "refusal", lambda *args: "tested so")
         return whole, step(model, images)
 
 
@@ -172,20 +172,20 @@ def test_what_listens_between_the_levels_is_heard():
     """Hooks on node operations, odd norms and mixed precision take the way of one level after the other."""
     model = chain("dense")
     stage = model.body.stages[1]
-    operations = [model.body.node_operation(level.index) for level in stage.stage.levels[:-1]]
+    operations = [model.body.operations[level.index] for level in stage.stage.levels[:-1]]
     z = torch.randn(5, 2, 16, 16)
-    assert runs_as_one(stage, operations, z)
-    assert not runs_as_one(stage, operations, z.double())
-    assert not runs_as_one(stage, operations, z[:, :0])
+    assert refusal(stage, operations, z) is None
+    assert refusal(stage, operations, z.double()) is not None
+    assert refusal(stage, operations, z[:, :0]) is not None
     with torch.autocast("cpu", torch.bfloat16):
-        assert not runs_as_one(stage, operations, z)
+        assert refusal(stage, operations, z) is not None
     heard = []
     handle = operations[0].register_forward_hook(lambda *args: heard.append(args[0]))
-    assert not runs_as_one(stage, operations, z)
+    assert refusal(stage, operations, z) is not None
     model(torch.randn(2, 3, 32, 32))
     assert heard
     handle.remove()
-    assert runs_as_one(stage, operations, z)
+    assert refusal(stage, operations, z) is None
 
 
 def test_no_gradient_is_kept_for_weights_that_do_not_learn():
@@ -206,7 +206,7 @@ def test_a_part_of_the_batch_for_unselected_edges_and_all_of_it_for_the_others(
     """factor · the gradient of a loss that only the first images have; selected edges learn from all."""
     usable(backend)
     if level_by_level:
-        monkeypatch.setattr(body_module, "runs_as_one", lambda *args: False)
+        monkeypatch.setattr(body_module, "refusal", lambda *args: "tested so")
     torch.manual_seed(0)
     model = tiny(backend)
     stage = model.body.stages[0]
@@ -240,11 +240,10 @@ def test_half_floats_beside_float32_parameters(make, training, monkeypatch):
     torch.manual_seed(2)
     model = make("dense").train(training)
     stage = model.body.stages[0]
-    operations = [model.body.node_operation(level.index) for level in stage.stage.levels[:-1]]
-    carry = model.layout.carry
+    operations = [model.body.operations[level.index] for level in stage.stage.levels[:-1]]
     z = torch.randn(3, 6, 8, 8)
-    exact = run_as_one(stage, operations, z, carry)
-    half = run_as_one(stage, operations, z.bfloat16(), carry)
+    exact = run_as_one(stage, operations, z)
+    half = run_as_one(stage, operations, z.bfloat16())
     assert half.dtype == torch.bfloat16
     torch.testing.assert_close(half.float(), exact, rtol=0.1, atol=0.1 * float(exact.detach().abs().max()))
     half.float().square().sum().backward()

@@ -161,7 +161,9 @@ def test_tiny_head_reads_the_four_pixels_of_rows_and_columns_2_and_3():
 
 
 def test_tiny_refuses_images_that_its_head_would_misread():
-    with pytest.raises(ValueError, match="the readout maps are 16×16, not 8×8; give 32×32 images"):
+    with pytest.raises(
+        ValueError, match="the readout maps are 16×16, not 8×8; give images of the network's own size"
+    ):
         tiny()(images(side=64))
     with pytest.raises(InputError, match=r"model\.image_size 64: tiny_static reads 8×8 maps; use 32"):
         tiny(image_size=64)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.models.node_operation import BatchNorm, InstanceNorm, NodeOperation
 from dnw_graph.node_operation.plain import depthwise
 
@@ -30,14 +31,14 @@ def plain_layers(operation, channels):
     else:
         norm = nn.BatchNorm2d(channels)
     convolution = nn.Conv2d(
-        channels, channels, 3, stride=operation.stride, padding=1, groups=channels, bias=False
+        channels, channels, 3, stride=operation.spec.stride, padding=1, groups=channels, bias=False
     )
     norm.weight, norm.bias, convolution.weight = operation.norm.weight, operation.norm.bias, operation.kernel
     return norm.double(), convolution
 
 
 def operation_of(channels, stride, norm):
-    operation = NodeOperation(channels, stride, norm).double()
+    operation = NodeOperation(channels, NodeSpec(norm, stride=stride)).double()
     nn.init.uniform_(operation.norm.weight, 0.5, 1.5)
     nn.init.normal_(operation.norm.bias)
     return operation
@@ -108,7 +109,7 @@ def test_convolution_of_one_pixel_by_hand():
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 def test_a_node_operation_of_no_image_gives_no_map(norm):
-    assert NodeOperation(2, 2, norm).eval()(torch.empty(2, 0, 5, 5)).shape == (2, 0, 3, 3)
+    assert NodeOperation(2, NodeSpec(norm, stride=2)).eval()(torch.empty(2, 0, 5, 5)).shape == (2, 0, 3, 3)
 
 
 def test_a_convolution_of_no_image_gives_no_map():

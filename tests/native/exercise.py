@@ -8,7 +8,6 @@ import torch
 
 import dnw_graph as dg
 from dnw_graph.inference.engine import Plan
-from dnw_graph.inference.plan_layers import plan_of
 from dnw_graph.message_passing import EdgeIndex, find_backend
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
@@ -110,9 +109,8 @@ def networks() -> None:
         sides = (1, 2, 7, 16, 33, 190 if density == 0.2 and not small else 64)
         for side, fused in itertools.product(sides, (0, 1, 3)):
             images, block = torch.randn(3, 3, side, side), (None, 3)[side % 2]
-            constants = network._constants_for(*network.stem.sides(side, side))
-            parts = (network.stem, list(network.stages), constants.bases, network.head, constants.logits)
-            plan = Plan(plan_of((3, side, side), *parts, fused_stages=fused, strip_rows=2, block=block), 3)
+            options = {"fused_stages": fused, "strip_rows": 2, "block": block}
+            plan = Plan(network.tables((3, side, side), **options), 3)
             for threads in (1, 2, 3):
                 torch.set_num_threads(threads)
                 close(plan.run(images)[0], network(images))

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import dnw_graph as dg
-from dnw_graph.inference import layers
 from dnw_graph.message_passing import stage_operator
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
+from dnw_graph.program import layers
 from dnw_graph.triton import availability
 
 REASON = availability.reason()
@@ -77,7 +77,7 @@ def test_a_compiled_network_may_run_its_node_operations_in_one_pass(make, dtype,
     model = make().eval()
     net, used = dg.compile(model, backend="triton"), []
     macs = net.run(images(model))[1].macs
-    monkeypatch.setattr(layers, "fused", lambda z: used.append(z.dtype) or TritonNodeKernels())
+    monkeypatch.setattr(layers, "fused", lambda spec, z: used.append(z.dtype) or TritonNodeKernels())
     with torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
         logits, executed = net.run(images(model))
     assert set(used) == {dtype}

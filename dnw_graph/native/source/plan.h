@@ -1,4 +1,4 @@
-/* A network as a list of operations on buffers of maps, made by dnw_graph/inference/plan_layers.py for one size of images. */
+/* A network as a list of operations on buffers of maps, made by dnw_graph/inference/plan_steps.py for one size of images. */
 
 #ifndef DNW_PLAN_H
 #define DNW_PLAN_H
