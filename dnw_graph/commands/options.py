@@ -65,17 +65,18 @@ def add_plugins(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         action="append",
         default=[],
-        help="Python file with wiring rules of your own; it is executed",
+        help="Python file with rules, networks, data sets, … of your own; it is executed",
     )
 
 
 def load_plugins(args: argparse.Namespace) -> None:
     """Import the files of --plugin, in the order given."""
-    if not args.plugins:
+    plugins = getattr(args, "plugins", [])
+    if not plugins:
         return
     from dnw_graph.wiring.plugin import load_plugin
 
-    for path in args.plugins:
+    for path in plugins:
         load_plugin(Path(path))
 
 
@@ -87,7 +88,8 @@ def overrides_of(args: argparse.Namespace) -> list[str]:
 
 
 def read_config(args: argparse.Namespace) -> Config:
-    """The configuration of --config with the overrides of --set and --data-dir."""
+    """The configuration of --config with the overrides of --set and --data-dir; plugins first, for names."""
+    load_plugins(args)
     from dnw_graph.config import load_config
 
     return load_config(args.config, overrides_of(args))

@@ -41,8 +41,8 @@ def load_run(
     refuse_other_networks(overrides)
     directory = locate_checkpoint(path, checkpoint)
     state = read_state(directory)
-    cfg = config_of(state, directory, overrides)
     try:
+        cfg = config_of(state, directory, overrides)
         model: nn.Module = build_model(cfg)
     except InputError as error:
         if plugins := state.get("plugins"):

@@ -78,10 +78,17 @@ class _Wiring(_Fields):
     metadata: _Metadata
 
 
+class _Optimizer(_Fields):
+    values: dict[str, Any]
+    groups: list[dict[str, Any]]
+    on_host: list[str]
+
+
 class _Learner(_Fields):
     scaler: dict[str, Any]
     averaged_steps: Count
     swaps: Count
+    optimizer: _Optimizer | None = None
 
 
 class _Python(_Fields):
