@@ -68,9 +68,17 @@ class _Published(_Fields):
     wiring_crc32: int
 
 
+class _ImportedStage(_Fields):
+    kept: Count
+    usable: Count
+
+
 class _Metadata(_Fields):
     width: Annotated[float, Field(gt=0)] | None = None
+    class_names: list[str] | None = None
+    preprocessing: dict[str, Any] | None = None
     published: _Published | None = None
+    official: dict[str, _ImportedStage] | None = None
 
 
 class _Wiring(_Fields):
