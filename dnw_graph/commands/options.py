@@ -71,12 +71,11 @@ def add_plugins(parser: argparse.ArgumentParser) -> None:
 
 def load_plugins(args: argparse.Namespace) -> None:
     """Import the files of --plugin, in the order given."""
-    plugins = getattr(args, "plugins", [])
-    if not plugins:
+    if not args.plugins:
         return
     from dnw_graph.wiring.plugin import load_plugin
 
-    for path in plugins:
+    for path in args.plugins:
         load_plugin(Path(path))
 
 
@@ -88,8 +87,10 @@ def overrides_of(args: argparse.Namespace) -> list[str]:
 
 
 def read_config(args: argparse.Namespace) -> Config:
-    """The configuration of --config with the overrides of --set and --data-dir; plugins first, for names."""
-    load_plugins(args)
+    """The configuration of --config with the overrides of --set and --data-dir.
+
+    It may name what a plugin registers: `load_plugins` comes first.
+    """
     from dnw_graph.config import load_config
 
     return load_config(args.config, overrides_of(args))

@@ -1,6 +1,6 @@
 """Where the engine's time goes, stage by stage, and what other designs would give.
 
-    python benchmarks/engine_stages.py [--threads 1 2] [--networks …] [--rounds 8]
+    python -m benchmarks.inference.engine_stages [--threads 1 2] [--networks …] [--rounds 8]
 
 One image, 3×224×224, backend native. Every variant of the plan takes its turn in each round; of each
 operation the fastest of the rounds' medians counts, since a neighbour on the machine only ever adds time.
@@ -18,12 +18,12 @@ from typing import Any
 from unittest import mock
 
 import torch
-from ceilings import ceilings
-from engine_designs import bf16_error, reordered, shared_loads
-from inference_networks import WIRED, wired
-from timing import write_results
 
 import dnw_graph as dg
+from benchmarks.common.ceilings import ceilings
+from benchmarks.common.timing import write_results
+from benchmarks.inference.engine_designs import bf16_error, reordered, shared_loads
+from benchmarks.inference.networks import WIRED, wired
 from dnw_graph.inference import compiled
 from dnw_graph.inference.compiled import CompiledNetwork
 from dnw_graph.inference.plan_layers import plan_of

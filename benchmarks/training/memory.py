@@ -1,6 +1,6 @@
 """Peak memory of training, each contender in a process of its own.
 
-python benchmarks/training_memory.py NETWORK CONTENDER BATCH THREADS STEPS   (prints JSON)
+python -m benchmarks.training.memory NETWORK CONTENDER BATCH THREADS STEPS   (prints JSON)
 """
 
 from __future__ import annotations
@@ -12,18 +12,28 @@ import sys
 from pathlib import Path
 
 import torch
-from training_contenders import contender, images_of
 
+from benchmarks.training.contenders import contender, images_of
 from dnw_graph.dependencies import load_dgl
 from dnw_graph.training.memory import keep_freed_memory
 
 STEPS = 3
+ROOT = Path(__file__).parents[2]
 
 
 def measure(network: str, name: str, batch: int, threads: int) -> dict[str, int]:
     """Bytes resident after the imports, and the most after some steps: {"imports", "peak"}."""
-    words = [sys.executable, __file__, network, name, str(batch), str(threads), str(STEPS)]
-    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    words = [
+        sys.executable,
+        "-m",
+        "benchmarks.training.memory",
+        network,
+        name,
+        str(batch),
+        str(threads),
+        str(STEPS),
+    ]
+    done = subprocess.run(words, check=True, capture_output=True, text=True, cwd=ROOT)
     found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
     return found
 

@@ -1,6 +1,6 @@
-"""The figures and the short table of docs/performance.md, from what benchmarks/inference.py wrote.
+"""The figures and the short table of docs/performance.md, from what `python -m benchmarks.inference` wrote.
 
-    python benchmarks/plot_inference.py benchmarks/results/inference-DATE.json [more.json] -o docs/figures
+    python -m benchmarks.plots.inference benchmarks/results/inference-DATE.json [more.json] -o docs/figures
 
 Writes inference.png (bars) and roofline.png (message passing per stage, of the first file's first network),
 and prints the tables.
@@ -171,7 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("results", type=Path, nargs="+", help="JSON that benchmarks/inference.py wrote")
+    parser.add_argument("results", type=Path, nargs="+", help="JSON that benchmarks.inference wrote")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the figures")
     options = parser.parse_args()
     runs = [json.loads(file.read_text())["results"] for file in options.results]

@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from gpu_kernels import backends_here
-from gpu_network_checks import waits
-from gpu_timing import DEVICE, FORMATS, Call, Clock, median_seconds, numbers, peak_bytes, release
-from masked_dense import MaskedDense
-from original_training import Original
 from torch import Tensor, nn
 
 import dnw_graph as dg
+from benchmarks.gpu.kernels import backends_here
+from benchmarks.gpu.network_checks import waits
+from benchmarks.gpu.timing import DEVICE, FORMATS, Call, Clock, median_seconds, numbers, peak_bytes, release
+from benchmarks.peers.masked_dense import MaskedDense
+from benchmarks.peers.original_training import Original
 from dnw_graph.inference import CompiledNetwork
 from dnw_graph.inference.cuda_graph import capture
 from dnw_graph.models.heads import LinearHead

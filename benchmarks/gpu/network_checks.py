@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from gpu_timing import DEVICE
 from torch import Tensor
 
 import dnw_graph as dg
+from benchmarks.gpu.timing import DEVICE
 from dnw_graph.inference.cuda_graph import capture
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.network import WiredNetwork

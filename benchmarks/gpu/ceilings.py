@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import torch
-from gpu_timing import DEVICE, FORMATS, median_seconds, numbers
+
+from benchmarks.gpu.timing import DEVICE, FORMATS, median_seconds, numbers
 
 
 def gpu_ceilings(smoke: bool, rounds: int) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The roofline of the engine's own operations and the tables of docs/performance.md about it.
 
-    python benchmarks/plot_engine.py benchmarks/results/engine_stages-DATE.json -o docs/figures/engine.png
+    python -m benchmarks.plots.engine benchmarks/results/engine_stages-DATE.json -o docs/figures/engine.png
 
 One panel per network, on one thread: what each stage's operations of one kind do per second, beside what
 memory, the second-level cache and sgemm allowed in the same run.
@@ -16,7 +16,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from plot_inference import COLOURS, MARKERS
+
+from benchmarks.plots.inference import COLOURS, MARKERS
 
 KINDS = dict(zip(("messages", "nodes", "convolution"), COLOURS, strict=False))
 NAMES = {"messages": "messages", "nodes": "node operations", "convolution": "stem"}
@@ -99,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("results", type=Path, help="JSON that benchmarks/engine_stages.py wrote")
+    parser.add_argument("results", type=Path, help="JSON that benchmarks/inference/engine_stages.py wrote")
     parser.add_argument("-o", "--output", type=Path, required=True, help="figure to write")
     options = parser.parse_args()
     found = json.loads(options.results.read_text())["results"]

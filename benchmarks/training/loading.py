@@ -16,7 +16,7 @@ from dnw_graph.errors import InputError
 from dnw_graph.training.distributed import World
 from dnw_graph.training.learner import Learner
 
-_CONFIGS = Path(__file__).parents[1] / "configs"
+_CONFIGS = Path(__file__).parents[2] / "configs"
 LOADERS = (
     ("fashion_mnist/tiny_static_dnw", 128),
     ("fashion_mnist/tiny_static_dnw", 512),

@@ -1,6 +1,6 @@
 """A training step on a CPU: the 2019 method, and ours by every backend.
 
-    python benchmarks/training.py [--networks …] [--contenders …] [--without dgl] [--batch N] [--threads 2 1]
+    python -m benchmarks.training [--networks …] [--contenders …] [--without dgl] [--batch N] [--threads 2 1]
         [--rounds 20] [--seconds 30] [--quick]
 
 All contenders of a network start from the same numbers and train on the same images, a step each in turn, in
@@ -18,9 +18,10 @@ import time
 from typing import Any
 
 import torch
-from ceilings import ceilings
-from timing import samples, write_results
-from training_contenders import (
+
+from benchmarks.common.ceilings import ceilings
+from benchmarks.common.timing import samples, write_results
+from benchmarks.training.contenders import (
     BATCH,
     CONTENDERS,
     NETWORKS,
@@ -31,11 +32,10 @@ from training_contenders import (
     missing,
     resolved,
 )
-from training_curves import NUDGED, curves, one_by_one
-from training_loading import LOADERS, loading
-from training_memory import measure
-from training_parts import step_parts
-
+from benchmarks.training.curves import NUDGED, curves, one_by_one
+from benchmarks.training.loading import LOADERS, loading
+from benchmarks.training.memory import measure
+from benchmarks.training.parts import step_parts
 from dnw_graph.training.memory import keep_freed_memory
 
 CURVE = 20
@@ -193,7 +193,7 @@ def main() -> None:
     _say("loading measured")
     after = os.getloadavg()
     notes = [
-        "original: the 2019 method, stated anew (benchmarks/original_training.py); auto: what a user gets",
+        "original: the 2019 method, stated anew (benchmarks.peers.original_training); auto: what a user gets",
         "forward, backward, optimiser, selection: ms; the original selects in its forward pass",
         "peak: most resident memory of a process that trains three steps; own: without what imports take",
         f"losses: largest relative difference from dense in the first {options.curve} steps, same seed",

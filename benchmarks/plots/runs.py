@@ -1,12 +1,11 @@
 """Accuracy and swaps of several runs against steps, one figure and one table.
 
-    cd docs/results/fashion_mnist_tiny
-    python ../../../benchmarks/plot_runs.py -o curves.png "DNW=dnw-s*.jsonl" "random=random-s*.jsonl"
+    python -m benchmarks.plots.runs -o curves.png "DNW=docs/results/fashion_mnist_tiny/dnw-s*.jsonl"
 
 Each argument is LABEL=PATTERN of metrics.jsonl files, one per seed. With --ages, the figure also shows how
 long the wiring's edges have been in it; the file is made of run directories, which hold every epoch's wiring:
 
-    python benchmarks/plot_runs.py --ages-of runs/dnw-s0 runs/dnw-s1 -o ages.json
+    python -m benchmarks.plots.runs --ages-of runs/dnw-s0 runs/dnw-s1 -o ages.json
 """
 
 from __future__ import annotations

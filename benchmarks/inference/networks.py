@@ -11,7 +11,7 @@ import dnw_graph as dg
 from dnw_graph.inference.liveness import liveness
 from dnw_graph.models.network import WiredNetwork
 
-CONFIGS = Path(__file__).parents[1] / "configs" / "imagenet"
+CONFIGS = Path(__file__).parents[2] / "configs" / "imagenet"
 WIRED = {"random ×0.225": "random_x0.225", "random ×0.49": "random_x0.49", "DNW ×0.225": "dnw_x0.225"}
 DENSE = {"MobileNetV1 ×0.25": "mobilenet_v1_x0.25", "ShuffleNetV2 ×0.5": "shufflenet_v2_x0.5"}
 

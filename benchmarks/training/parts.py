@@ -18,8 +18,9 @@ from typing import Any
 from torch import nn
 from torch.autograd.profiler import record_function
 from torch.profiler import ProfilerActivity, profile
-from training_contenders import Contender
-from training_work import (
+
+from benchmarks.training.contenders import Contender
+from benchmarks.training.work import (
     CANDIDATES,
     HEAD,
     MESSAGES,

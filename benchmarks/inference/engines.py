@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from inference_networks import dense
-from masked_dense import MaskedDense
 from torch import Tensor, nn
 
 import dnw_graph as dg
+from benchmarks.inference.networks import dense
+from benchmarks.peers.masked_dense import MaskedDense
 from dnw_graph.message_passing import find_backend
 from dnw_graph.models.network import WiredNetwork
 
@@ -84,7 +84,7 @@ def engines(
     if with_torch_compile:
         runs[TORCH_COMPILE] = _without_gradients(torch.compile(masked), images)
     if not {ONNX_RUNTIME, OPENVINO, DEEPSPARSE} <= skip.keys():
-        from onnx_graph import wired_onnx
+        from benchmarks.peers.onnx_graph import wired_onnx
 
         proto = wired_onnx(model, images.shape[0])
         if ONNX_RUNTIME not in skip:
@@ -139,7 +139,7 @@ def deepsparse(proto: bytes, images: Tensor, threads: int, python: str) -> Run:
         model, given, found = (Path(folder) / name for name in ("model.onnx", "images.npy", "logits.npy"))
         model.write_bytes(proto)
         np.save(given, images.numpy())
-        script = Path(__file__).with_name("deepsparse_peer.py")
+        script = Path(__file__).parents[1] / "peers" / "deepsparse_peer.py"
         # Its Python must not see our packages.
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         server = subprocess.Popen(
@@ -180,7 +180,7 @@ def dense_peer(name: str, images: Tensor, threads: int) -> tuple[Run, int]:
 
 @cache
 def _dense(name: str, batch: int) -> tuple[nn.Module, bytes]:
-    from onnx_graph import dense_onnx
+    from benchmarks.peers.onnx_graph import dense_onnx
 
     model = dense(name)
     return model, dense_onnx(model, batch)

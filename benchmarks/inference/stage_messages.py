@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from timing import samples
 from torch import Tensor
 
+from benchmarks.common.timing import samples
 from dnw_graph.message_passing import EdgeIndex, find_backend
 from dnw_graph.models.network import WiredNetwork
 

@@ -7,9 +7,9 @@ from itertools import product
 from typing import Any
 
 import torch
-from gpu_timing import DEVICE, Call, Clock, median_seconds, numbers, release
 from torch import Tensor
 
+from benchmarks.gpu.timing import DEVICE, Call, Clock, median_seconds, numbers, release
 from dnw_graph.message_passing import EdgeIndex, find_backend, usable_backend
 from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.node_operation import NodeOperation

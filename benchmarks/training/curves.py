@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from training_contenders import Batch, Contender, contender, differing
+
+from benchmarks.training.contenders import Batch, Contender, contender, differing
 
 NUDGED = "dense, last bits changed"
 # These may be too slow to run for it.

@@ -1,6 +1,6 @@
 """Top-k selection of candidate weights that move a little from step to step, beside torch's sort and topk.
 
-python benchmarks/selection.py [--rounds 15] [--threads 1]
+python -m benchmarks.training.selection [--rounds 15] [--threads 1]
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from itertools import cycle
 
 import torch
-from timing import interleaved, write_results
 from torch import Tensor
 
+from benchmarks.common.timing import interleaved, write_results
 from dnw_graph.graph.budget import edges_for_width
 from dnw_graph.graph.layout import chain_of_stages
 from dnw_graph.models.mobilenet_v1 import PUBLISHED_BLOCKS

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from gpu_network_checks import checked, network_checks
-from gpu_timing import DEVICE
 from torch import Tensor
 
+from benchmarks.gpu.network_checks import checked, network_checks
+from benchmarks.gpu.timing import DEVICE
 from dnw_graph.message_passing import EdgeIndex, find_backend
 from dnw_graph.triton.node_operation import TritonNodeKernels
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from original_training import OriginalLearner
 from torch import Tensor, nn
 
 import dnw_graph as dg
+from benchmarks.peers.original_training import OriginalLearner
 from dnw_graph.config.schema import Config
 from dnw_graph.data import open_data
 from dnw_graph.errors import InputError
@@ -22,7 +22,7 @@ from dnw_graph.models.registry import build_model
 from dnw_graph.training.distributed import World
 from dnw_graph.training.learner import Learner
 
-CONFIGS = Path(__file__).parents[1] / "configs" / "fashion_mnist"
+CONFIGS = Path(__file__).parents[2] / "configs" / "fashion_mnist"
 NETWORKS = {"tiny static": "tiny_static_dnw", "MobileNetV1-like ×0.225": "dnw_x0.225"}
 BATCH = {"tiny static": 512, "MobileNetV1-like ×0.225": 128}
 CONTENDERS = ("original", "dense", "dgl", "csr", "auto")

@@ -1,6 +1,6 @@
 """Message passing alone: every backend on each block of a network, forward and both gradients.
 
-    python benchmarks/message_passing.py [--config configs/…] [--batch 32] [--rounds 7]
+    python -m benchmarks.training.message_passing [--config configs/…] [--batch 32] [--rounds 7]
 
 GFLOP/s count selected edges only (2 FLOPs per multiply-accumulate), whatever a backend executes.
 """
@@ -11,10 +11,10 @@ import argparse
 from collections.abc import Callable
 
 import torch
-from timing import interleaved, write_results
 from torch import Tensor
 
 import dnw_graph as dg
+from benchmarks.common.timing import interleaved, write_results
 from dnw_graph.message_passing import Backend, EdgeIndex, backends
 
 DEFAULT = "configs/fashion_mnist/tiny_static_dnw.yaml"

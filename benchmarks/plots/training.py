@@ -1,6 +1,6 @@
-"""The figure and the tables of docs/training_speed.md, from what benchmarks/training.py wrote.
+"""The figure and the tables of docs/training_speed.md, from what `python -m benchmarks.training` wrote.
 
-    python benchmarks/plot_training.py benchmarks/results/training-DATE.json -o docs/figures
+    python -m benchmarks.plots.training benchmarks/results/training-DATE.json -o docs/figures
         [--page docs/training_speed.md]
 
 Writes training_speed.png: where a step's time goes, original beside ours, and each part of our step beside
@@ -162,7 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("results", type=Path, help="JSON that benchmarks/training.py wrote")
+    parser.add_argument("results", type=Path, help="JSON that benchmarks.training wrote")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the figure")
     parser.add_argument("--page", type=Path, help="Markdown file to put the tables into")
     options = parser.parse_args()

@@ -8,10 +8,10 @@ import warnings
 import numpy as np
 import onnx
 import torch
-from masked_dense import masked_blocks
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from benchmarks.peers.masked_dense import masked_blocks
 from dnw_graph.inference.layers import folded
 from dnw_graph.inference.liveness import liveness
 from dnw_graph.models.heads import LinearHead

@@ -1,6 +1,6 @@
 """Whole-network inference, 3×224×224: our engines beside every other that is installed.
 
-    python benchmarks/inference.py [--threads 1 2] [--batch 1 32] [--networks …] [--quick]
+    python -m benchmarks.inference [--threads 1 2] [--batch 1 32] [--networks …] [--quick]
         [--torch-compile] [--deepsparse PYTHON]
 
 All engines of a network run in turn, in one process (DeepSparse in one of its own), each checked first: its
@@ -19,13 +19,13 @@ import time
 from typing import Any
 
 import torch
-from ceilings import ceilings
-from inference_engines import ONNX_RUNTIME, dense_peer, engines, missing, relative_errors, versions
-from inference_networks import DENSE, WIRED, described, wired
-from stage_messages import BACKENDS, stage_messages
-from timing import samples, write_results
 
 import dnw_graph as dg
+from benchmarks.common.ceilings import ceilings
+from benchmarks.common.timing import samples, write_results
+from benchmarks.inference.engines import ONNX_RUNTIME, dense_peer, engines, missing, relative_errors, versions
+from benchmarks.inference.networks import DENSE, WIRED, described, wired
+from benchmarks.inference.stage_messages import BACKENDS, stage_messages
 from dnw_graph.models.network import WiredNetwork
 
 YARDSTICK = "MobileNetV1 ×0.25"

@@ -1,6 +1,6 @@
 """What `gradient.every` and `gradient.sample` save of a training step on a CPU.
 
-    python benchmarks/gradient_options.py [--threads 2] [--rounds 16]
+    python -m benchmarks.training.gradient_options [--threads 2] [--rounds 16]
 
 The same learner with other options, a step each in turn. With `every`, most steps are cheap and some are not:
 means are compared, over a number of rounds that all of them divide.
@@ -12,9 +12,9 @@ import argparse
 import statistics
 
 import torch
-from timing import samples, write_results
-from training_contenders import BATCH, Contender, configuration, images_of
 
+from benchmarks.common.timing import samples, write_results
+from benchmarks.training.contenders import BATCH, Contender, configuration, images_of
 from dnw_graph.training.distributed import World
 from dnw_graph.training.learner import Learner
 from dnw_graph.training.memory import keep_freed_memory
