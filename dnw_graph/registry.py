@@ -54,10 +54,10 @@ class Registry(Generic[Entry]):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name most like a wrong one, as a question; all of them if none is alike."""
+    """The known name most like a wrong one, or all of them if none is alike, to end a sentence."""
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]}?" if close else f"known are {', '.join(names) or 'none'}"
+    return f"did you mean {close[0]}" if close else f"known are {', '.join(names) or 'none'}"
 
 
 def resolve(place: Any) -> Any:

@@ -193,7 +193,7 @@ class Optimizer(Section):
     def meaningless(self) -> dict[str, str]:
         if self.name == "sgd":
             return {}
-        other = f"has no meaning for {self.name}; leave it out, optimizer.options has all of its settings"
+        other = f"has no meaning for {self.name}; leave it out, or set it to null, and use optimizer.options"
         return {"momentum": other, "nesterov": other}
 
     @model_validator(mode="after")
