@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from torch import nn
@@ -13,6 +14,7 @@ from dnw_graph.accounting.dense import count_dense
 from dnw_graph.accounting.report import Part, Published, Report, StageCount
 from dnw_graph.errors import InputError
 from dnw_graph.graph.channel_graph import selected_ends
+from dnw_graph.models.facts import ImportedCounts
 from dnw_graph.models.heads import WiredClassifier
 from dnw_graph.models.lower import lower
 from dnw_graph.models.network import WiredNetwork
@@ -128,7 +130,8 @@ def remember_published(model: WiredNetwork, counts: Published) -> None:
 
     They hold as long as the wiring stays as it is now.
     """
-    model.metadata["published"] = {**counts.as_dict(), "wiring_crc32": _wiring_crc32(model)}
+    known = ImportedCounts(counts.as_dict(), _wiring_crc32(model))
+    model.facts = replace(model.facts, published=known)
 
 
 def _published(model: WiredNetwork, alive: published.Alive | None) -> Published | None:
@@ -139,7 +142,7 @@ def _published(model: WiredNetwork, alive: published.Alive | None) -> Published 
         return published.tiny(budgets[0], nodes, _parameters(model.stem) + _parameters(model.head))
     blocks = published.rectangles(model.layout)
     small = isinstance(model.head, WiredClassifier)
-    width = model.metadata.get("width")
+    width = model.facts.width
     if width is not None:
         rate = published.prune_rate(width)
         return published.profile(blocks, rate, model.num_classes, small=small, alive=alive)
@@ -169,10 +172,10 @@ def _alive(model: WiredNetwork) -> published.Alive:
 
 
 def _imported(model: WiredNetwork) -> Published | None:
-    kept = model.metadata.get("published")
-    if kept is None or kept["wiring_crc32"] != _wiring_crc32(model):
+    kept = model.facts.published
+    if kept is None or kept.wiring_crc32 != _wiring_crc32(model):
         return None
-    return Published.from_dict(kept)
+    return Published.from_dict(dict(kept.counts))
 
 
 def _wiring_crc32(model: WiredNetwork) -> int:

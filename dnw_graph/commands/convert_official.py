@@ -43,9 +43,8 @@ def run(args: argparse.Namespace) -> int:
     except WrongNetworkError as error:
         raise InputError(f"--config {args.config} does not fit: {error}") from error
     path = adopt(cfg, model, args.output)
-    kept, never_read = (
-        sum(stage[name] for stage in model.metadata["official"].values()) for name in ("usable", "never_read")
-    )
+    stages = model.facts.official.values()
+    kept, never_read = sum(each.usable for each in stages), sum(each.never_read for each in stages)
     report = count(model)
     print(f"{path}: {wanted['network']}, {wanted['graph']} wiring of {kept:,} edges")
     print(f"dropped {never_read:,} edges that the 2019 program kept but never read")

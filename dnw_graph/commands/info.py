@@ -8,7 +8,7 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import dnw_graph
 from dnw_graph.commands import options
@@ -141,9 +141,9 @@ def _rules() -> list[str] | None:
 
 
 def _networks() -> list[str]:
-    from dnw_graph.config import Model
+    from dnw_graph.config.networks import NETWORKS
 
-    return list(get_args(Model.model_fields["network"].annotation))
+    return list(NETWORKS.entries)
 
 
 def _missing(error: ModuleNotFoundError) -> str:

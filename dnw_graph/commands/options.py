@@ -65,7 +65,7 @@ def add_plugins(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         action="append",
         default=[],
-        help="Python file with wiring rules of your own; it is executed",
+        help="Python file with rules, networks, data sets, … of your own; it is executed",
     )
 
 
@@ -87,7 +87,10 @@ def overrides_of(args: argparse.Namespace) -> list[str]:
 
 
 def read_config(args: argparse.Namespace) -> Config:
-    """The configuration of --config with the overrides of --set and --data-dir."""
+    """The configuration of --config with the overrides of --set and --data-dir.
+
+    It may name what a plugin registers: `load_plugins` comes first.
+    """
     from dnw_graph.config import load_config
 
     return load_config(args.config, overrides_of(args))

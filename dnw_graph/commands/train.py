@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    options.load_plugins(args)
     cfg = options.read_config(args)
     from dnw_graph.training.loop import train
     from dnw_graph.training.memory import keep_freed_memory

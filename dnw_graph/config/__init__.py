@@ -1,6 +1,7 @@
 """Configurations: a YAML file and overrides → one frozen, checked `Config`. Needs neither torch nor dgl."""
 
 from dnw_graph.config.files import config_from_dict, dump_config, load_config, to_yaml
+from dnw_graph.config.schedules import Schedule, register_schedule
 from dnw_graph.config.schema import (
     Checkpoint,
     Config,
@@ -9,10 +10,9 @@ from dnw_graph.config.schema import (
     Logging,
     Model,
     Optimizer,
-    Schedule,
-    Section,
     Training,
 )
+from dnw_graph.config.section import Section
 
 __all__ = [
     "Checkpoint",
@@ -28,5 +28,6 @@ __all__ = [
     "config_from_dict",
     "dump_config",
     "load_config",
+    "register_schedule",
     "to_yaml",
 ]

@@ -10,25 +10,37 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from dnw_graph.config.schema import Config, Section
+from dnw_graph.config.schedules.schedule import all_keys
+from dnw_graph.config.schema import Config
+from dnw_graph.config.section import Section
 from dnw_graph.config.yaml_text import spell
 
 Location = tuple[Any, ...]
 
 # A misspelt key also shows as a missing one, and a wrong value may break a combination: causes first.
-_ORDER = {"extra_forbidden": 0, "invalid_key": 0, "missing": 2, "value_error": 3}
+# An unknown name comes before all, since the other keys depend on it.
+_ORDER = {"unknown_name": -1, "extra_forbidden": 0, "invalid_key": 0, "missing": 2, "value_error": 3}
 _LIMITS = {
     "minimum": "at least",
     "exclusiveMinimum": "above",
     "maximum": "at most",
     "exclusiveMaximum": "below",
 }
-_TYPES = {"integer": "an integer", "number": "a number", "boolean": "true or false", "string": "a word"}
+_TYPES = {
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "true or false",
+    "string": "a word",
+    "object": "a mapping",
+}
 
 
-def sentence(error: ValidationError, where: str, overrides: Mapping[Location, str]) -> str:
+def sentence(
+    error: ValidationError, config: type[Config], where: str, overrides: Mapping[Location, str]
+) -> str:
     """The most telling mistake of `error`.
 
+    config     what was asked for, with the keys of its schedule
     where      the file, or another name of the source
     overrides  (section, key) → description of the override that set it; (section,) where it made the section
     """
@@ -41,10 +53,12 @@ def sentence(error: ValidationError, where: str, overrides: Mapping[Location, st
     source = overrides.get(location[:2], where)
     key = ".".join(part for part in location if isinstance(part, str))
     if first["type"] in ("extra_forbidden", "invalid_key"):
-        return f"{source}: {'.'.join(map(str, location))} is no known key; {_nearest(location)}."
+        return f"{source}: {'.'.join(map(str, location))} is no known key; {_nearest(config, location)}."
+    if first["type"] == "unknown_name":
+        return f"{source}: {key} {show(first['input'])} {first['msg']}."
     if first["type"] == "missing":
-        return f"{source}: {key} is missing; add it, {_expected(location)}."
-    return f"{source}: {key} {show(first['input'])} is not valid; expected {_expected(location)}."
+        return f"{source}: {key} is missing; add it, {_expected(config, location)}."
+    return f"{source}: {key} {show(first['input'])} is not valid; expected {_expected(config, location)}."
 
 
 def combination(error: ValidationError) -> str | None:
@@ -63,12 +77,13 @@ def _first(error: ValidationError) -> Any:
     return min(error.errors(include_url=False), key=lambda each: _ORDER.get(each["type"], 1))
 
 
-def field_at(location: Location) -> FieldInfo | None:
-    """The field of a section or of a key in it; None if there is none."""
-    field = Config.model_fields.get(location[0])
-    if field is None or len(location) == 1:
-        return field
-    return _keys(field).get(location[1])
+def has_default(section: str, key: str) -> bool:
+    """Whether the key of a section may be left out; of a schedule it may, as long as that is not known."""
+    if section == "schedule" and key in all_keys():
+        return True
+    field = Config.model_fields.get(section)
+    found = None if field is None else _keys(field).get(key)
+    return found is not None and not found.is_required()
 
 
 def show(value: Any) -> str:
@@ -85,10 +100,10 @@ def _keys(section: FieldInfo) -> dict[str, FieldInfo]:
     return kind.model_fields
 
 
-def _nearest(location: Location) -> str:
+def _nearest(config: type[Config], location: Location) -> str:
     """The known key most like the wrong one: in its own section if one is alike there, else in any."""
     *section, wrong = map(str, location)
-    sections = Config.model_fields
+    sections = config.model_fields
     here = [".".join([*section, key]) for key in (_keys(sections[section[0]]) if section else sections)]
     everywhere = [*sections, *(f"{name}.{key}" for name in sections for key in _keys(sections[name]))]
     for names, cutoff in ((here, 0.6), (everywhere, 0.7)):
@@ -98,14 +113,13 @@ def _nearest(location: Location) -> str:
     return f"known are {', '.join(here)}"
 
 
-def _expected(location: Location) -> str:
+def _expected(config: type[Config], location: Location) -> str:
     """Type, limits, meaning and an example of a key, or the keys of a section."""
-    section, key = Config.model_fields[location[0]], location[1] if len(location) > 1 else None
+    section, key = config.model_fields[location[0]], location[1] if len(location) > 1 else None
     if key is None:
         return f"a section with the keys {', '.join(_keys(section))}"
     field = _keys(section)[key]
-    definitions = Config.model_json_schema()["$defs"]
-    schema = definitions[section.annotation.__name__]["properties"][key]  # type: ignore[union-attr]
+    schema = section.annotation.model_json_schema()["properties"][key]  # type: ignore[union-attr]
     options = [option for option in schema.get("anyOf", [schema]) if option.get("type") != "null"]
     text = f"{_kind(options[0])} ({field.description})"
     if "enum" in options[0]:

@@ -14,8 +14,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dnw_graph.config.complaint import combination, field_at, sentence, show, wrong_combinations
-from dnw_graph.config.schema import Config
+from dnw_graph.config.complaint import combination, has_default, sentence, show, wrong_combinations
+from dnw_graph.config.schedules import SCHEDULES, Schedule
+from dnw_graph.config.schema import Config, config_with
 from dnw_graph.config.yaml_text import parse_yaml, write_yaml
 from dnw_graph.errors import InputError
 
@@ -56,12 +57,13 @@ def config_from_dict(values: Any, overrides: Iterable[str] = (), *, where: str =
         )
     changes = override_list(overrides)
     tree, origins = _assemble(values, changes)
+    kind = _kind(tree)
     try:
-        return Config.model_validate(tree)
+        return kind.model_validate(tree)
     except ValidationError as error:
         if (told := combination(error)) is not None:
             origins = _to_blame(told, values, changes)
-        raise InputError(sentence(error, where, origins)) from None
+        raise InputError(sentence(error, kind, where, origins)) from None
 
 
 def override_list(overrides: Iterable[str]) -> list[str]:
@@ -84,6 +86,13 @@ def dump_config(cfg: Config, path: str | Path) -> None:
     Path(path).write_text(to_yaml(cfg), encoding="utf-8")
 
 
+def _kind(tree: Mapping[str, Any]) -> type[Config]:
+    """The configuration whose schedule section has the keys of the schedule that is named."""
+    section = tree.get("schedule")
+    name = section.get("name", "cosine") if isinstance(section, Mapping) else "cosine"
+    return config_with(SCHEDULES.entries.get(name, Schedule) if isinstance(name, str) else Schedule)
+
+
 def _assemble(values: Mapping[str, Any], overrides: Iterable[str]) -> tuple[dict[str, Any], Origins]:
     """(all values, what set which): (section, key) → the last override of it, (section,) → what made it."""
     tree = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
@@ -104,7 +113,7 @@ def _to_blame(told: str, values: Mapping[str, Any], overrides: list[str]) -> Ori
     for few in chain.from_iterable(combinations(last.values(), size) for size in sizes):
         tree, origins = _assemble(values, few)
         try:
-            Config.model_validate(tree)
+            _kind(tree).model_validate(tree)
         except ValidationError as error:
             if told in wrong_combinations(error):
                 return origins
@@ -128,8 +137,7 @@ def _assign(tree: dict[str, Any], keys: tuple[str, ...], value: Any, override: s
         raise InputError(
             f'override "{override}": {section_name} is {show(section)} in the file, not a section.'
         )
-    field = field_at((section_name, key))
-    if value is None and field is not None and not field.is_required():
+    if value is None and has_default(section_name, key):
         section.pop(key, None)
     else:
         section[key] = value

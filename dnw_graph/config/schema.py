@@ -5,65 +5,25 @@ Reading files, overrides and wording of errors: `dnw_graph.config.files`, which 
 
 from __future__ import annotations
 
+from functools import cache
 from math import ceil
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, create_model, model_validator
 
-from dnw_graph.config.yaml_text import spell
-
-WIRED_NETWORKS = ("tiny_static", "mobilenet_v1")
-ONE_STAGE_NETWORKS = ("tiny_static",)
-BUDGETS = ("width", "edges", "density")
-CLASSES = {"digits": 10, "fashion_mnist": 10, "cifar10": 10, "imagenet": 1000}
-IN_MEMORY = ("digits", "fashion_mnist", "cifar10")
-
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Fraction01 = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, strict about types, closed to unknown keys.
-
-    A key that has no meaning beside the others (`meaningless`) may not be given, and is not written out.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=()
-    )
-
-    def meaningless(self) -> dict[str, str]:
-        """Keys without effect in this combination, each with the reason and the fix."""
-        return {}
-
-    @model_validator(mode="after")
-    def _refuse_meaningless(self) -> Section:
-        for key, reason in self.meaningless().items():
-            value = getattr(self, key)
-            if key in self.model_fields_set and value is not None and value != []:
-                raise ValueError(f"{type(self).__name__.lower()}.{key} {spell(value)} {reason}")
-        return self
-
-    @model_serializer(mode="wrap")
-    def _leave_out_meaningless(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        unused = self.meaningless()
-        return {key: value for key, value in handler(self).items() if key not in unused}
+from dnw_graph.config.datasets import DATASETS
+from dnw_graph.config.networks import BUDGETS, NETWORKS
+from dnw_graph.config.optimizers import OPTIMIZERS, check_options
+from dnw_graph.config.schedules import SCHEDULES, Schedule
+from dnw_graph.config.section import Count, Fraction01, NotNegative, Positive, Section, name_in
+from dnw_graph.config.settings import check_settings
 
 
 class Model(Section):
     """The network and its wiring."""
 
-    network: Literal["tiny_static", "mobilenet_v1", "mobilenet_v1_dense", "shufflenet_v2"] = Field(
-        description="architecture; the first two are wired, the others dense baselines"
+    network: name_in(NETWORKS) = Field(  # type: ignore[valid-type]
+        description="architecture, by its registered name", examples=["tiny_static"]
     )
     rule: str = Field(
         "top_k", min_length=1, description="wiring rule of a wired network, by its registered name"
@@ -100,59 +60,80 @@ class Model(Section):
         description="message-passing backend by name; auto: chosen for device, number format and density",
     )
 
+    options: dict[str, Any] | None = Field(None, description="settings of a plugin's network")
+
     @property
     def is_wired(self) -> bool:
-        """Whether the network has a wiring (otherwise it is a dense baseline)."""
-        return self.network in WIRED_NETWORKS
+        """Whether the network has a wiring (otherwise it is dense)."""
+        return NETWORKS.get(self.network).is_wired
 
     def meaningless(self) -> dict[str, str]:
+        reads = NETWORKS.get(self.network).reads
         if self.is_wired:
-            dense = f"has no meaning for the wired network {self.network}; leave it out and set a budget"
-            return {"multiplier": dense}
-        wired = f"has no meaning for the dense network {self.network}, which has no wiring; leave it out"
-        unused = dict.fromkeys(("rule", "small", "weight_scale", "backend"), wired)
-        multiplier = (
-            f"has no meaning for the dense network {self.network}; leave it out and set model.multiplier"
-        )
-        return unused | dict.fromkeys(BUDGETS, multiplier)
+            unread = f"has no meaning for the wired network {self.network}; leave it out"
+            unused = dict.fromkeys(("weight_scale", "backend"), unread)
+            unused["multiplier"] = f"{unread} and set a budget"
+        else:
+            wired = f"has no meaning for the dense network {self.network}, which has no wiring; leave it out"
+            unused = dict.fromkeys(("rule", "small", "weight_scale", "backend"), wired)
+            budget = f"has no meaning for the dense network {self.network}; leave it out"
+            unused["multiplier"] = budget
+            multiplier = " and set model.multiplier" if "multiplier" in reads else ""
+            unused |= dict.fromkeys(BUDGETS, f"{budget}{multiplier}")
+        if NETWORKS.get(self.network).options is None:
+            unused["options"] = f"has no meaning for {self.network}, which has none; leave it out"
+        return {key: reason for key, reason in unused.items() if key not in reads}
 
     @model_validator(mode="after")
     def _combination(self) -> Model:
+        network = NETWORKS.get(self.network)
+        if network.options is not None:
+            check_settings(network.options, self.options or {}, "model.options", f"network {self.network}")
         if not self.is_wired:
-            if self.multiplier is None:
+            if self.multiplier is None and "multiplier" in network.reads:
                 raise ValueError(
                     f"model.multiplier is missing; the dense network {self.network} needs one, such as 0.5"
                 )
             return self
-        given = [key for key in BUDGETS if getattr(self, key) is not None]
-        if not given:
+        self._check_budget(network.budgets)
+        if self.small and "small" not in network.reads:
+            others = [name for name, each in NETWORKS.entries.items() if "small" in each.reads]
             raise ValueError(
-                f"model.width is missing; the wired network {self.network} needs one budget: "
-                "width, density, or edges (networks of one stage)"
+                f"model.small true is for {', '.join(others)} only; leave it out for {self.network}"
+            )
+        if self.small and self.width is None:
+            (given,) = [key for key in BUDGETS if getattr(self, key) is not None]
+            raise ValueError(
+                f"model.{given} {getattr(self, given)} gives no budget for the wired classifier "
+                "of model.small; use model.width instead"
+            )
+        return self
+
+    def _check_budget(self, usable: list[str]) -> None:
+        """Exactly one of the keys that the network can use is given; no other is."""
+        given = [key for key in BUDGETS if getattr(self, key) is not None]
+        if not given and usable:
+            raise ValueError(
+                f"model.{usable[0]} is missing; the wired network {self.network} needs one budget: "
+                f"{' or '.join(usable)}"
             )
         if len(given) > 1:
             both = " and ".join(f"model.{key} {getattr(self, key)}" for key in given)
             raise ValueError(f"{both} are two budgets; keep one and leave out the other (or set it to null)")
-        if self.edges is not None and self.network not in ONE_STAGE_NETWORKS:
-            raise ValueError(
-                f"model.edges {self.edges} is for networks of one stage ({', '.join(ONE_STAGE_NETWORKS)}); "
-                f"give {self.network} model.width or model.density instead"
-            )
-        if self.small and self.network != "mobilenet_v1":
-            raise ValueError(f"model.small true is for mobilenet_v1 only; leave it out for {self.network}")
-        if self.small and self.width is None:
-            raise ValueError(
-                f"model.{given[0]} {getattr(self, given[0])} gives no budget for the wired classifier "
-                "of model.small; use model.width instead"
-            )
-        return self
+        if given and given[0] not in usable:
+            others = [name for name, each in NETWORKS.entries.items() if given[0] in each.reads]
+            instead = " or ".join(f"model.{key}" for key in usable)
+            fix = f"give {self.network} {instead} instead" if usable else f"leave it out for {self.network}"
+            raise ValueError(f"model.{given[0]} {getattr(self, given[0])} is for {', '.join(others)}; {fix}")
 
 
 class Data(Section):
     """The images."""
 
-    dataset: Literal["digits", "fashion_mnist", "cifar10", "imagenet", "image_folder"] = Field(
-        description="data set; image_folder: any directory with train/ and val/, one folder per class in each"
+    dataset: name_in(DATASETS) = Field(  # type: ignore[valid-type]
+        description="data set, by its registered name; image_folder: any directory with train/ and val/, one "
+        "folder per class in each",
+        examples=["cifar10"],
     )
     directory: str | None = Field(
         None, min_length=1, description="where the files are; digits come with scikit-learn and need none"
@@ -165,30 +146,72 @@ class Data(Section):
         4, description="processes per rank that decode images; imagenet and image_folder only"
     )
 
+    options: dict[str, Any] | None = Field(None, description="settings of a plugin's data set")
+
     def meaningless(self) -> dict[str, str]:
-        if self.dataset in IN_MEMORY:
-            return {"workers": f"has no meaning for {self.dataset}, which lives in memory; leave it out"}
-        return {"fit": f"has no meaning for {self.dataset}, whose images are cropped to size; leave it out"}
+        dataset = DATASETS.get(self.dataset)
+        if dataset.read is not None:
+            unused = {"workers": f"has no meaning for {self.dataset}, which lives in memory; leave it out"}
+        else:
+            cropped = f"has no meaning for {self.dataset}, whose images are cropped to size; leave it out"
+            unused = {"fit": cropped}
+        if dataset.options is None:
+            unused["options"] = f"has no meaning for {self.dataset}, which has none; leave it out"
+        return unused
+
+    @model_validator(mode="after")
+    def _combination(self) -> Data:
+        if (kind := DATASETS.get(self.dataset).options) is not None:
+            check_settings(kind, self.options or {}, "data.options", f"data set {self.dataset}")
+        return self
 
 
 class Optimizer(Section):
-    """Stochastic gradient descent."""
+    """How a gradient changes the weights."""
 
-    lr: Positive = Field(0.1, description="peak learning rate, for the whole batch of training.batch_size")
-    momentum: Fraction01 = Field(0.9, description="momentum")
-    weight_decay: NotNegative = Field(1e-4, description="L2 penalty on every parameter, per step")
-    nesterov: bool = Field(False, description="Nesterov's form of momentum")
+    name: name_in(OPTIMIZERS) = Field("sgd", description="optimiser")  # type: ignore[valid-type]
+    lr: Positive = Field(
+        0.1, description="peak learning rate, for the whole batch of training.batch_size", examples=[0.1]
+    )
+    momentum: Fraction01 = Field(0.9, description="momentum; sgd only")
+    weight_decay: NotNegative = Field(1e-4, description="decay of every parameter, per step")
+    nesterov: bool = Field(False, description="Nesterov's form of momentum; sgd only")
     unselected_weight_decay: NotNegative | None = Field(
         None,
         description="weight decay of candidate edges outside the wiring; none: optimizer.weight_decay",
         examples=[0.0],
     )
+    options: dict[str, Any] | None = Field(
+        None, description="what else the optimiser takes", examples=["{betas: [0.9, 0.99]}"]
+    )
+
+    def arguments(self) -> dict[str, Any]:
+        """What the optimiser is called with besides parameters, weight decay and options."""
+        more = {"momentum": self.momentum, "nesterov": self.nesterov} if self.name == "sgd" else {}
+        return {"lr": self.lr} | more
+
+    def meaningless(self) -> dict[str, str]:
+        if self.name == "sgd":
+            return {}
+        other = f"has no meaning for {self.name}; leave it out, or set it to null, and use optimizer.options"
+        return {"momentum": other, "nesterov": other}
 
     @model_validator(mode="after")
     def _combination(self) -> Optimizer:
-        if self.nesterov and self.momentum == 0:
+        if self.name == "sgd" and self.nesterov and self.momentum == 0:
             raise ValueError(
                 "optimizer.nesterov true needs momentum; set optimizer.momentum, for example 0.9"
+            )
+        if self.name != "sgd" and "lr" not in self.model_fields_set:
+            raise ValueError(f"optimizer.lr is missing; {self.name} needs one, such as 0.001")
+        options = self.options or {}
+        check_options(self.name, self.arguments(), options)
+        is_l2 = OPTIMIZERS.get(self.name).l2 and not options.get("decoupled_weight_decay", False)
+        if self.unselected_weight_decay is not None and not is_l2:
+            raise ValueError(
+                f"optimizer.unselected_weight_decay {self.unselected_weight_decay:g} needs a weight decay "
+                f"that is added to the gradient, which that of {self.name} is not; leave it out, or use sgd "
+                "or adam"
             )
         return self
 
@@ -202,42 +225,6 @@ class Gradient(Section):
     sample: Annotated[float, Field(gt=0, le=1)] = Field(
         1.0, description="fraction of the images that give them gradient, scaled up to all"
     )
-
-
-class Schedule(Section):
-    """Learning rate over time, evaluated at every step."""
-
-    name: Literal["cosine", "multistep"] = Field("cosine", description="shape after the warm-up")
-    milestones: list[Count] = Field(
-        default_factory=list,
-        description="epochs after which the rate falls; multistep only",
-        examples=[[80, 120]],
-    )
-    gamma: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.1, description="factor at each milestone; multistep only"
-    )
-    warmup_epochs: NotNegative = Field(0.0, description="epochs of linear rise from 0 to optimizer.lr")
-    final_lr: NotNegative = Field(0.0, description="learning rate at the end; cosine only")
-
-    def meaningless(self) -> dict[str, str]:
-        if self.name == "cosine":
-            cosine = "has no meaning for the cosine schedule; leave it out or use schedule.name multistep"
-            return {"milestones": cosine, "gamma": cosine}
-        return {
-            "final_lr": "has no meaning for the multistep schedule; leave it out or use schedule.name cosine"
-        }
-
-    @model_validator(mode="after")
-    def _combination(self) -> Schedule:
-        if self.name == "multistep":
-            if not self.milestones:
-                raise ValueError(
-                    "schedule.milestones is missing; the multistep schedule needs epochs, such as [80, 120]"
-                )
-            ascending = sorted(set(self.milestones))
-            if self.milestones != ascending:
-                raise ValueError(f"schedule.milestones {self.milestones} do not ascend; use {ascending}")
-        return self
 
 
 class Training(Section):
@@ -297,14 +284,14 @@ class Config(Section):
     data: Data
     optimizer: Optimizer = Field(default_factory=lambda: Optimizer.model_validate({}))
     gradient: Gradient = Field(default_factory=lambda: Gradient.model_validate({}))
-    schedule: Schedule = Field(default_factory=lambda: Schedule.model_validate({}))
+    schedule: Schedule = Field(default_factory=lambda: SCHEDULES.get("cosine")())
     training: Training
     checkpoint: Checkpoint = Field(default_factory=lambda: Checkpoint.model_validate({}))
     logging: Logging = Field(default_factory=lambda: Logging.model_validate({}))
 
     @model_validator(mode="after")
     def _combination(self) -> Config:
-        classes = CLASSES.get(self.data.dataset, self.model.num_classes)
+        classes = DATASETS.get(self.data.dataset).classes or self.model.num_classes
         if self.model.num_classes != classes:
             raise ValueError(
                 f"model.num_classes {self.model.num_classes} does not fit data.dataset {self.data.dataset}; "
@@ -315,9 +302,9 @@ class Config(Section):
                 f"schedule.warmup_epochs {self.schedule.warmup_epochs:g} leaves nothing of training.epochs "
                 f"{self.training.epochs}; use fewer"
             )
-        if self.schedule.final_lr > self.optimizer.lr:
+        if self.schedule.end() > self.optimizer.lr:
             raise ValueError(
-                f"schedule.final_lr {self.schedule.final_lr:g} is above optimizer.lr {self.optimizer.lr:g}; "
+                f"schedule.final_lr {self.schedule.end():g} is above optimizer.lr {self.optimizer.lr:g}; "
                 "use a smaller one, such as 0"
             )
         if self.optimizer.unselected_weight_decay is not None and not self.model.is_wired:
@@ -338,3 +325,10 @@ class Config(Section):
                 f"less than one; use at least {ceil(1e4 / images) / 1e4:g}"
             )
         return self
+
+
+@cache
+def config_with(schedule: type[Schedule]) -> type[Config]:
+    """`Config` with the keys of one schedule."""
+    default = Field(default_factory=lambda: SCHEDULES.get("cosine")())
+    return create_model("Config", __base__=Config, schedule=(schedule, default))

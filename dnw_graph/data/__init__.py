@@ -3,20 +3,42 @@
 `open_data` gives the batches of one split of the data set that a configuration names:
   digits, fashion_mnist, cifar10   small sets, held in memory and augmented a batch at a time
   imagenet, image_folder           `train/<class>/…` and `val/<class>/…`, read by worker processes
+  a plugin's, by `register_data`   held in memory too
 """
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Callable
+from typing import TypeVar
 
-from dnw_graph.config.schema import IN_MEMORY
+from dnw_graph.config.datasets import DATASETS, DataSet
+from dnw_graph.config.settings import check_settings, parameters, settings_of
 from dnw_graph.data.batches import Batches, DataSection, Share, check_num_classes
 from dnw_graph.errors import InputError
+from dnw_graph.registry import resolve
 
-__all__ = ["DATASETS", "Batches", "DataSection", "open_data"]
+__all__ = ["Batches", "DataSection", "open_data", "register_data"]
 
-FOLDERS = ("imagenet", "image_folder")
-DATASETS = IN_MEMORY + FOLDERS
+Reader = TypeVar("Reader", bound=Callable[..., object])
+
+
+def register_data(name: str, *, classes: int | None = None) -> Callable[[Reader], Reader]:
+    """Decorator of a function that reads a set into memory: a config can then name it as `data.dataset`.
+
+    The function is called as `read(directory, train)` and returns `dnw_graph.data.arrays.ImageArrays`; what
+    other parameters it has are settings of its own, for `data.options`, checked against their types.
+    classes  how many the set has, if a configuration with another number is to be refused at once
+    """
+
+    def keep(read: Reader) -> Reader:
+        what = f"data set {name!r}"
+        if not callable(read) or not {"directory", "train"} <= {*parameters(read, what)}:
+            raise InputError(f"{what} takes no directory and train; define read(directory, train)")
+        options = settings_of(read, ("directory", "train"), what)
+        DATASETS.add(name, DataSet(read, classes, options if options.model_fields else None), read)
+        return read
+
+    return keep
 
 
 def open_data(
@@ -38,13 +60,8 @@ def open_data(
     batch_size.
     """
     share = Share(batch_size=batch_size, train=train, seed=seed, rank=rank, world_size=world_size)
-    if data.dataset in IN_MEMORY:
-        from dnw_graph.data.arrays import ArrayBatches
-
-        arrays = import_module(f"dnw_graph.data.{data.dataset}").read(data.directory, train)
-        check_num_classes(len(arrays.class_names), num_classes, arrays.source)
-        return ArrayBatches(arrays, share, image_size=image_size, fit=data.fit, augment=data.augment)
-    if data.dataset in FOLDERS:
+    entry = DATASETS.get(data.dataset)
+    if entry.read is None:
         from dnw_graph.data.image_folder import FolderBatches
 
         return FolderBatches(
@@ -55,4 +72,16 @@ def open_data(
             augment=data.augment,
             workers=data.workers,
         )
-    raise InputError(f"data.dataset: {data.dataset!r} is none of {', '.join(DATASETS)}")
+    from dnw_graph.data.arrays import ArrayBatches, ImageArrays
+
+    settings = {}
+    if entry.options is not None:
+        settings = check_settings(entry.options, data.options or {}, "data.options", data.dataset)
+    arrays = resolve(entry.read)(directory=data.directory, train=train, **settings)
+    if not isinstance(arrays, ImageArrays):
+        raise InputError(
+            f"data.dataset {data.dataset!r} gave a {type(arrays).__name__}; return "
+            "dnw_graph.data.arrays.ImageArrays"
+        )
+    check_num_classes(len(arrays.class_names), num_classes, arrays.source)
+    return ArrayBatches(arrays, share, image_size=image_size, fit=data.fit, augment=data.augment)

@@ -17,7 +17,7 @@ from dnw_graph.models.node_operation import BatchNorm, NodeOperation
 def graph_of(model: torch.nn.Module) -> Graph:
     """The current wiring of a network's body, with what its nodes compute.
 
-    `model.metadata` may name `class_names` and `preprocessing`. The wired classifier of a Small network is
+    `model.facts` may name `class_names` and `preprocessing`. The wired classifier of a Small network is
     part of the head; it counts in the nodes' status only.
     Raises InputError for a network without a wiring.
     """
@@ -43,7 +43,7 @@ def _attributes(model: WiredNetwork) -> dict[str, object]:
         "node_operation": NODE_OPERATION,
         "input_resolution": model.image_size,
     }
-    known = {name: model.metadata.get(name) for name in ("class_names", "preprocessing")}
+    known = {name: getattr(model.facts, name) for name in ("class_names", "preprocessing")}
     return attributes | {name: value for name, value in known.items() if value is not None}
 
 

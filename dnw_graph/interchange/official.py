@@ -8,6 +8,7 @@ selection over the full rectangle and keeps the usable edges.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from dnw_graph.errors import InputError
 from dnw_graph.graph.status import Flags
 from dnw_graph.interchange.official_file import read_official_file
 from dnw_graph.interchange.recognise import recognise
+from dnw_graph.models.facts import ImportedStage
 from dnw_graph.models.heads import LinearHead, WiredClassifier
 from dnw_graph.models.mobilenet_v1 import PUBLISHED_BLOCKS, mobilenet_v1
 from dnw_graph.models.network import WiredNetwork
@@ -65,7 +67,7 @@ def from_official(
     num_classes None: from the shapes
     blocks      another block table [(input nodes, nodes per level, stride, levels), …]
 
-    `model.metadata["official"]` says how many edges the file kept and how many of them were
+    `model.facts.official` says how many edges the file kept and how many of them were
     never read and are dropped, per stage. The budget becomes the number of usable edges, so that
     the first rewiring of a top-k network changes nothing.
     Raises InputError if the tensors do not belong to that network.
@@ -215,7 +217,7 @@ def _mobilenet(
     else:
         tensors.fill(head.linear, "linear")
     # Edges that are never read count in the published convention, and this model does not have them.
-    model.metadata["width"] = float(1 - Fraction(str(prune_rate)))
+    model.facts = replace(model.facts, width=float(1 - Fraction(str(prune_rate))))
     alive = alive_in(effective, table)
     remember_published(model, profile(table, prune_rate, classes, small=small, alive=alive))
     return model
@@ -266,7 +268,7 @@ def _tiny(
     _wire(model, wired, tensors, "graph", (nodes, nodes), 0, 0, graph, pruned)
     tensors.fill(model.head.linear, "fc")  # type: ignore[arg-type]
     around = sum(parameter.numel() for part in (stem, model.head) for parameter in part.parameters())
-    remember_published(model, tiny(model.metadata["official"][wired.name]["kept"], nodes, around))
+    remember_published(model, tiny(model.facts.official[wired.name].kept, nodes, around))
     return model
 
 
@@ -333,7 +335,6 @@ def _wire(
     selected = torch.nonzero(torch.cat(usable)).squeeze(1)
     wired.budget = selected.numel()
     wired.select(selected)
-    kept = int(chosen.sum())
-    record = {"kept": kept, "usable": selected.numel(), "never_read": kept - selected.numel()}
-    model.metadata.setdefault("official", {})[wired.name] = record
+    record = ImportedStage(kept=int(chosen.sum()), usable=selected.numel())
+    model.facts = replace(model.facts, official={**model.facts.official, wired.name: record})
     return (chosen & (rectangle != 0)).numpy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -51,7 +53,7 @@ def load_into(model: WiredNetwork, graph: Graph, where: str = "graph") -> None:
         channels = torch.from_numpy(graph.nodes["channel"][rows])
         _set_operation(operation, channels, {name: values[rows] for name, values in graph.nodes.items()})
     # It counts edges of the wiring that was imported before.
-    model.metadata.pop("official", None)
+    model.facts = replace(model.facts, official={})
 
 
 def _stages(model: WiredNetwork) -> list[WiredStage]:

@@ -152,7 +152,7 @@ def usable_backend(name: str, device: torch.device, dtype: torch.dtype) -> Backe
 
 
 # Density from which on a dense product was measured faster than the sparse one
-# (benchmarks/message_passing.py): our own kernels, and torch's CSR.
+# (benchmarks/training/message_passing.py): our own kernels, and torch's CSR.
 _DENSE_FROM = {"native": 1 / 4, "csr": 1 / 8}
 
 

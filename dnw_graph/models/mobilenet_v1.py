@@ -10,6 +10,7 @@ from dnw_graph.graph.layout import chain_of_stages
 from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.models.body import WiredBody
 from dnw_graph.models.dense_baselines import SMALL_IMAGE
+from dnw_graph.models.facts import Facts
 from dnw_graph.models.heads import LinearHead, WiredClassifier
 from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.stage import WiredStage
@@ -77,5 +78,5 @@ def mobilenet_v1(
     )
     if width is not None:
         # The published counts reckon with the width, which the budgets do not tell.
-        network.metadata["width"] = width
+        network.facts = Facts(width=width)
     return network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from dnw_graph.graph.channel_graph import channel_graph, selected_ends
 from dnw_graph.graph.layout import Ints, Layout
 from dnw_graph.graph.status import Flags
 from dnw_graph.models.body import WiredBody
+from dnw_graph.models.facts import Facts
 from dnw_graph.models.heads import WiredClassifier
 from dnw_graph.models.stage import WiredStage
 from dnw_graph.models.synchronised_norm import synchronise
@@ -62,7 +63,7 @@ class WiredNetwork(nn.Module):
         self.stem = stem
         self.body = body
         self.head = head
-        self.metadata: dict[str, Any] = {}
+        self.facts = Facts()
 
     def forward(self, images: Tensor) -> Tensor:
         check_batch(images)

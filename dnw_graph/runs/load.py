@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -34,15 +35,15 @@ def load_run(
     path        a run directory, or a checkpoint in it
     checkpoint  which one of a run directory: best or last
     overrides   "section.key=value", changes to the run's configuration
-    `metadata` of a wired network names the classes and the preprocessing of the run's images.
+    `facts` of a wired network names the classes and the preprocessing of the run's images.
     A rule from a plugin must have been loaded before. Raises InputError for what is missing or damaged.
     """
     overrides = override_list(overrides)
     refuse_other_networks(overrides)
     directory = locate_checkpoint(path, checkpoint)
     state = read_state(directory)
-    cfg = config_of(state, directory, overrides)
     try:
+        cfg = config_of(state, directory, overrides)
         model: nn.Module = build_model(cfg)
     except InputError as error:
         if plugins := state.get("plugins"):
@@ -52,7 +53,8 @@ def load_run(
     load_weights(model, read_tensors(directory, group, state), directory / f"{group}.safetensors")
     restore_wiring_facts(model, state.get("wiring"), directory / "state.json")
     if isinstance(model, WiredNetwork):
-        model.metadata |= {name: state.get(name) for name in ("class_names", "preprocessing")}
+        names, preprocessing = state.get("class_names"), state.get("preprocessing")
+        model.facts = replace(model.facts, class_names=names, preprocessing=preprocessing)
     return cfg, model.eval()
 
 

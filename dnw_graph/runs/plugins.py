@@ -1,4 +1,4 @@
-"""Rules from a user's own files: loading them, and remembering which files a run needs."""
+"""A user's own files: loading them, and remembering which files a run needs."""
 
 from __future__ import annotations
 

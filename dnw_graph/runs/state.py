@@ -68,9 +68,17 @@ class _Published(_Fields):
     wiring_crc32: int
 
 
+class _ImportedStage(_Fields):
+    kept: Count
+    usable: Count
+
+
 class _Metadata(_Fields):
     width: Annotated[float, Field(gt=0)] | None = None
+    class_names: list[str] | None = None
+    preprocessing: dict[str, Any] | None = None
     published: _Published | None = None
+    official: dict[str, _ImportedStage] | None = None
 
 
 class _Wiring(_Fields):
@@ -78,10 +86,17 @@ class _Wiring(_Fields):
     metadata: _Metadata
 
 
+class _Optimizer(_Fields):
+    values: dict[str, Any]
+    groups: list[dict[str, Any]]
+    on_host: list[str]
+
+
 class _Learner(_Fields):
     scaler: dict[str, Any]
     averaged_steps: Count
     swaps: Count
+    optimizer: _Optimizer | None = None
 
 
 class _Python(_Fields):

@@ -29,10 +29,10 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) 
 
 
 def wiring_facts(model: nn.Module) -> dict[str, Any] | None:
-    """What a wired network knows besides tensors, JSON-able: budgets and metadata. None for others."""
+    """What a wired network knows besides tensors, JSON-able: budgets and facts. None for others."""
     if not isinstance(model, WiredNetwork):
         return None
-    return {"budgets": model.budgets(), "metadata": model.metadata}
+    return {"budgets": model.budgets(), "metadata": model.facts.to_json()}
 
 
 def restore_wiring_facts(model: nn.Module, facts: Mapping[str, Any] | None, source: Path | str) -> None:
@@ -46,7 +46,7 @@ def restore_wiring_facts(model: nn.Module, facts: Mapping[str, Any] | None, sour
             if budget is None or not stage.selected.numel() <= budget <= most:
                 raise _foreign(model, source, f"wiring.budgets gives {name} {budget} of {most} edges")
         model.set_budgets(facts["budgets"])
-        model.metadata.update(facts["metadata"])
+        model.facts = model.facts.updated(facts["metadata"])
 
 
 def _foreign(model: nn.Module, source: Path | str, difference: str) -> InputError:

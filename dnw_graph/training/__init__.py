@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dnw_graph.config.optimizers import register_optimizer
+
 if TYPE_CHECKING:
     from dnw_graph.training.loop import train
 
-__all__ = ["train"]
+__all__ = ["register_optimizer", "train"]
 
 
 def __getattr__(name: str) -> Any:

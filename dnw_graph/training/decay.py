@@ -13,7 +13,7 @@ from dnw_graph.config.schema import Optimizer
 
 
 def parameter_groups(model: Any, options: Optimizer) -> list[dict[str, Any]]:
-    """Parameter groups for torch.optim.SGD.
+    """Parameter groups for an optimiser.
 
     All parameters alike; or, given optimizer.unselected_weight_decay, candidate weights apart with it.
     The optimiser knows no wiring: `selected_decay` makes up the difference on selected edges.

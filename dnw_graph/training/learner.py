@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dnw_graph.config.optimizers import make_optimizer
 from dnw_graph.config.schema import Config
 from dnw_graph.errors import InputError
 from dnw_graph.message_passing import find_backend
@@ -24,10 +25,10 @@ from dnw_graph.training.decay import parameter_groups, selected_decay
 from dnw_graph.training.distributed import World
 from dnw_graph.training.ema import AveragedWeights
 from dnw_graph.training.metrics import Tally
+from dnw_graph.training.optimizer_state import optimizer_tensors, optimizer_values, restore_optimizer
 from dnw_graph.training.random_state import seed_all
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_MOMENTUM = "momentum_buffer"
 
 
 class Learner:
@@ -60,12 +61,8 @@ class Learner:
             # Set here, for the argument of this name is deprecated and its successor unknown to older torch.
             self.parallel.broadcast_buffers = False
         options = cfg.optimizer
-        self.optimizer = torch.optim.SGD(
-            parameter_groups(self.model, options),
-            lr=options.lr,
-            momentum=options.momentum,
-            nesterov=options.nesterov,
-        )
+        groups = parameter_groups(self.model, options)
+        self.optimizer = make_optimizer(options.name, groups, options.arguments(), options.options or {})
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=cfg.training.precision == "fp16")
         self.window, self.epoch = Tally(world.device), Tally(world.device)
         self.swaps: int | Tensor = 0
@@ -123,12 +120,10 @@ class Learner:
 
     def tensors(self, step: int) -> dict[str, dict[str, Tensor]]:
         """Everything that a checkpoint stores as tensors, by file."""
-        momentum = {
-            f"{_MOMENTUM}.{name}": self.optimizer.state[parameter][_MOMENTUM]
-            for name, parameter in self.model.named_parameters()
-            if self.optimizer.state[parameter].get(_MOMENTUM) is not None
+        groups = {
+            "model": dict(self.model.state_dict()),
+            "optimizer": optimizer_tensors(self.optimizer, self.model),
         }
-        groups = {"model": dict(self.model.state_dict()), "optimizer": momentum}
         if remembered := rule_state(self.model):
             groups["rule"] = remembered
         return groups if self.average is None else groups | {"ema": dict(self.evaluated(step).state_dict())}
@@ -136,7 +131,12 @@ class Learner:
     def scalars(self) -> dict[str, Any]:
         """Everything else that is the same on all ranks, JSON-able."""
         steps = 0 if self.average is None else self.average.steps
-        return {"scaler": self.scaler.state_dict(), "averaged_steps": steps, "swaps": int(self.swaps)}
+        return {
+            "scaler": self.scaler.state_dict(),
+            "averaged_steps": steps,
+            "swaps": int(self.swaps),
+            "optimizer": optimizer_values(self.optimizer, self.model),
+        }
 
     def sums(self) -> dict[str, Any]:
         """What differs between ranks, JSON-able."""
@@ -151,17 +151,9 @@ class Learner:
         if self.average is not None:
             averaged, steps = read_tensors(directory, "ema", state), state["learner"]["averaged_steps"]
             self.average.load_state(averaged, steps, directory / "ema.safetensors")
-        momentum = read_tensors(directory, "optimizer", state)
-        for name, parameter in self.model.named_parameters():
-            value = momentum.get(f"{_MOMENTUM}.{name}")
-            if value is not None:
-                if value.shape != parameter.shape:
-                    raise InputError(
-                        f"{directory / 'optimizer.safetensors'}: momentum of {name} has shape "
-                        f"{list(value.shape)} instead of {list(parameter.shape)}; this checkpoint belongs to "
-                        "another network."
-                    )
-                self.optimizer.state[parameter][_MOMENTUM] = value.to(parameter.device)
+        remembered = read_tensors(directory, "optimizer", state)
+        values = state["learner"].get("optimizer")
+        restore_optimizer(self.optimizer, self.model, remembered, values, directory)
         scaler = state["learner"]["scaler"]
         if lacking := sorted(set(self.scaler.state_dict()) - set(scaler)):
             raise damaged(directory / "state.json", f"learner.scaler lacks {lacking[0]}")

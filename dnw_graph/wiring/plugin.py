@@ -1,4 +1,4 @@
-"""Rules from a user's own file."""
+"""Rules, networks, data sets, optimisers, schedules and backends from a user's own file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 
 from dnw_graph.errors import InputError
 from dnw_graph.message_passing import backends
+from dnw_graph.registry import Registry
 from dnw_graph.wiring.rule import registered_rules
 
 
 def load_plugin(path: str | Path) -> None:
-    """Run a Python file that registers rules (`--plugin my_rules.py`), or backends.
+    """Run a Python file that registers something of its own (`--plugin mine.py`).
 
     The file is code and runs with the user's rights; that is why only the command line names it,
     never a config. Raises InputError if it is missing, fails, ends the program or registers nothing.
@@ -21,7 +22,7 @@ def load_plugin(path: str | Path) -> None:
     file = Path(path)
     if not file.is_file():
         raise InputError(
-            f"--plugin {path}: no such file; give the path of a Python file that registers a rule"
+            f"--plugin {path}: no such file; give the path of a Python file that registers something"
         )
     # Files of one name in two folders are two modules, so that neither replaces the other's rules.
     name = f"dnw_graph_plugin_{file.stem}_{zlib.crc32(str(file.resolve()).encode()):08x}"
@@ -36,7 +37,8 @@ def load_plugin(path: str | Path) -> None:
         # A file loaded again may leave its rules to a module that is not.
         if is_new and _registered() == before:
             raise InputError(
-                f"--plugin {path}: registers no rule; put @register(name) of dnw_graph.wiring on its class"
+                f"--plugin {path}: registers nothing; put @register(name) of dnw_graph.wiring on the class "
+                "of a rule, for example"
             )
     except BaseException as error:
         del sys.modules[name]
@@ -49,5 +51,6 @@ def load_plugin(path: str | Path) -> None:
 
 
 def _registered() -> list[object]:
-    """All rules and backends; a class that is defined again is another one."""
-    return [*registered_rules().values(), *backends()]
+    """All that is registered; a class that is defined again is another one."""
+    entries = [entry for registry in Registry.every for entry in registry.entries.values()]
+    return [*registered_rules().values(), *backends(), *entries]

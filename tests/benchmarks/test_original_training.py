@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from original_training import Original, OriginalLearner
 
 import dnw_graph as dg
+from benchmarks.peers.original_training import Original, OriginalLearner
 from dnw_graph.config.schema import Optimizer
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static

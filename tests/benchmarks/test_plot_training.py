@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from plot_training import BEGIN, END, put
+
+from benchmarks.plots.training import BEGIN, END, put
 
 
 def test_what_stands_between_the_comments_is_replaced(tmp_path):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from training_contenders import PARTS, contender, differing
-from training_curves import NUDGED, curves, one_by_one
+
+from benchmarks.training.contenders import PARTS, contender, differing
+from benchmarks.training.curves import NUDGED, curves, one_by_one
 
 NETWORK, IMAGES, STEPS = "tiny static", 4, 3
 

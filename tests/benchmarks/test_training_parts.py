@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
-from training_contenders import Stopwatch, untie
-from training_parts import REST, _attributed, _marked
-from training_work import (
+
+from benchmarks.training.contenders import Stopwatch, untie
+from benchmarks.training.parts import REST, _attributed, _marked
+from benchmarks.training.work import (
     CANDIDATES,
     HEAD,
     MESSAGES,

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from dnw_graph.commands.main import main
+from dnw_graph.models.facts import ImportedStage
 from dnw_graph.runs import load_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +43,7 @@ def test_the_run_has_the_wiring_and_budget_of_the_file(run: Path) -> None:
     assert {name: ids.numel() for name, ids in model.wirings().items()} == {"stage_0": 13006}
     assert model.budgets() == {"stage_0": 13006}
     assert model.rewire() == 0
-    assert model.metadata["official"]["stage_0"] == {"kept": 32000, "usable": 13006, "never_read": 18994}
+    assert model.facts.official["stage_0"] == ImportedStage(kept=32000, usable=13006)
 
 
 def test_the_run_is_counted(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from dnw_graph.data import DATASETS, IN_MEMORY, arrays, image_folder
+from dnw_graph.config.datasets import DATASETS
+from dnw_graph.data import arrays, image_folder
 from dnw_graph.data.batches import Share
 from dnw_graph.dependencies import load_torchvision
 
@@ -37,12 +38,12 @@ def three(value: Any) -> tuple[float, ...]:
 
 @pytest.mark.parametrize("header", ["training / test images", "mean"])
 def test_every_data_set_has_a_row(header):
-    assert set(table(header)) == set(DATASETS)
+    assert set(table(header)) == set(DATASETS.entries)
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", sorted(DATASETS.entries))
 def test_means_and_deviations_are_those_of_the_reader(name):
-    reader = import_module(f"dnw_graph.data.{name}") if name in IN_MEMORY else image_folder
+    reader = import_module(f"dnw_graph.data.{name}") if DATASETS.get(name).read is not None else image_folder
     mean, std, _, _ = table("mean")[name]
     assert (numbers(mean), numbers(std)) == (three(reader.MEAN), three(reader.STD))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from matplotlib.text import Text
 
 from dnw_graph.config import config_from_dict
+from dnw_graph.config.networks import NETWORKS
 from dnw_graph.figures.subject import Subject, read_subject, subject_of
 from dnw_graph.interchange.extract import graph_of
 from dnw_graph.interchange.graph import Graph
@@ -55,7 +57,8 @@ def make_run(monkeypatch: pytest.MonkeyPatch):
     from dnw_graph.models import registry
 
     blocks = ((4, 6, 1, 2), (6, 8, 2, 3))
-    monkeypatch.setitem(registry.WIRED, "mobilenet_v1", partial(mobilenet_v1, blocks=blocks))
+    small = replace(NETWORKS.get("mobilenet_v1"), build=partial(mobilenet_v1, blocks=blocks))
+    monkeypatch.setitem(NETWORKS.entries, "mobilenet_v1", small)
 
     def make(path: Path, *, seed: int = 0, epochs: int = 3, rule: str = "top_k") -> Path:
         cfg = config_from_dict(SMALL, [f"training.seed={seed}", f"model.rule={rule}"])

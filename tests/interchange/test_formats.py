@@ -17,6 +17,7 @@ import dnw_graph as dg
 from dnw_graph.errors import InputError
 from dnw_graph.interchange import FORMATS, Graph, edge_list
 from dnw_graph.interchange.extract import graph_of
+from dnw_graph.models.facts import Facts
 from dnw_graph.models.network import WiredNetwork
 
 Networks = Callable[..., WiredNetwork]
@@ -87,7 +88,7 @@ def test_network_is_loaded_with_all_but_its_raw_norms(
     suffix: str, network: str, wired: Networks, assert_same: Same, without_raw_norms: Strip, tmp_path: Path
 ) -> None:
     model = wired(network, seed=4)
-    model.metadata.update(class_names=["naïve", "<b>&\"'\n"], preprocessing={"mean": [0.1, None]})
+    model.facts = Facts(class_names=["naïve", "<b>&\"'\n"], preprocessing={"mean": [0.1, None]})
     dg.save_graph(model, tmp_path / f"w{suffix}")
     loaded = dg.load_graph(tmp_path / f"w{suffix}", trusted=True)
     assert_same(loaded, without_raw_norms(graph_of(model)))

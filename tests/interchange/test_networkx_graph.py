@@ -13,13 +13,14 @@ import dnw_graph as dg
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.extract import graph_of
 from dnw_graph.models.dense_baselines import MobileNetV1
+from dnw_graph.models.facts import Facts
 from dnw_graph.models.network import WiredNetwork
 
 Networks = Callable[..., WiredNetwork]
 
 
 def test_nine_nodes_as_plain_values(nine_nodes: WiredNetwork) -> None:
-    nine_nodes.metadata["class_names"] = ["cat", "dog"]
+    nine_nodes.facts = Facts(class_names=["cat", "dog"])
     graph = dg.to_networkx(nine_nodes)
     assert isinstance(graph, networkx.DiGraph)
     assert networkx.is_directed_acyclic_graph(graph)

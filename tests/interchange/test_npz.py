@@ -20,6 +20,7 @@ from dnw_graph.errors import InputError
 from dnw_graph.interchange import Graph, npz
 from dnw_graph.interchange.extract import graph_of
 from dnw_graph.models.dense_baselines import MobileNetV1
+from dnw_graph.models.facts import Facts
 from dnw_graph.models.network import WiredNetwork
 
 Networks = Callable[..., WiredNetwork]
@@ -79,7 +80,7 @@ def test_instance_norm_is_affine_only(wired: Networks) -> None:
 
 def test_known_classes_and_preprocessing_are_saved(nine_nodes: WiredNetwork, tmp_path: Path) -> None:
     known = {"class_names": ["naïve", "cat"], "preprocessing": {"mean": [0.5, 0.25, 0.1]}}
-    nine_nodes.metadata.update(known)
+    nine_nodes.facts = Facts(**known)
     dg.save_graph(nine_nodes, tmp_path / "w.npz")
     assert known.items() <= dg.load_graph(tmp_path / "w.npz").attributes.items()
 

@@ -14,6 +14,7 @@ import torch
 
 import dnw_graph as dg
 from dnw_graph.errors import InputError
+from dnw_graph.models.facts import ImportedStage
 
 FILES = ["init_2019", "epoch_0_2019", "epoch_0_today"]
 TINY = {"network": "tiny_static", "prune_rate": 0.95}
@@ -75,7 +76,8 @@ def test_the_network_shares_no_memory_with_the_dictionary(golden):
 def test_edges_dropped_are_reported(golden):
     """18,994 of the 32,000 edges that the file kept were never read."""
     model = dg.from_official(golden("tiny_static_dnw").state, **TINY)
-    assert model.metadata["official"] == {"stage_0": {"kept": 32_000, "usable": 13_006, "never_read": 18_994}}
+    assert model.facts.official == {"stage_0": ImportedStage(kept=32_000, usable=13_006)}
+    assert model.facts.official["stage_0"].never_read == 18_994
     assert model.body.stages[0].budget == 13_006
 
 

@@ -17,6 +17,7 @@ from torch import nn
 
 import dnw_graph as dg
 from dnw_graph.dependencies import load_dgl
+from dnw_graph.models.facts import Facts
 from dnw_graph.models.network import WiredNetwork
 
 EDGES = {
@@ -36,7 +37,7 @@ OPERATION_NAMES = {"scale", "shift", "eps", "kernel"}
 
 @pytest.fixture
 def nine(nine_nodes: WiredNetwork) -> nn.Module:
-    nine_nodes.metadata["class_names"] = ["<cat>", "dog & co"]
+    nine_nodes.facts = Facts(class_names=["<cat>", "dog & co"])
     return nine_nodes
 
 

@@ -67,12 +67,12 @@ def test_large_network_in_float32(large):
 
 def test_large_network_drops_exactly_the_edges_that_were_never_read(large):
     case, model = large
-    stages = {name: record for name, record in model.metadata["official"].items() if name != "head"}
+    stages = {name: record for name, record in model.facts.official.items() if name != "head"}
     for (name, record), block in zip(stages.items(), case.json["blocks"], strict=True):
         # A kept edge of weight 0 stays selected here, so that the budget is the same.
-        assert record["kept"] == block["kept_count"], name
-        assert record["usable"] == model.wirings()[name].numel()
-        assert record["usable"] + record["never_read"] == record["kept"]
+        assert record.kept == block["kept_count"], name
+        assert record.usable == model.wirings()[name].numel()
+        assert record.usable + record.never_read == record.kept
     assert len(stages) == 5
 
 

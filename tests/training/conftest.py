@@ -12,6 +12,7 @@ import torch
 
 from dnw_graph.commands.main import main
 from dnw_graph.config import Config, config_from_dict, dump_config
+from dnw_graph.config.networks import NETWORKS
 
 SCRIPT = Path(__file__).with_name("small_network.py")
 
@@ -32,9 +33,7 @@ def small_network(load_module) -> ModuleType:
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch, small_network: ModuleType) -> None:
-    from dnw_graph.models import registry
-
-    monkeypatch.setitem(registry.WIRED, "tiny_static", small_network.SMALL)
+    monkeypatch.setitem(NETWORKS.entries, "tiny_static", small_network.ENTRY)
     torch.set_num_threads(1)
 
 
@@ -43,11 +42,10 @@ def train_small(small_network: ModuleType):
     """train_small(path, "training.epochs=3", …) → path of a finished run, for tests that share one."""
 
     def run(path: Path, *overrides: str) -> Path:
-        from dnw_graph.models import registry
         from dnw_graph.training import train
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(registry.WIRED, "tiny_static", small_network.SMALL)
+            patch.setitem(NETWORKS.entries, "tiny_static", small_network.ENTRY)
             train(config_from_dict(RECIPE, overrides), path)
         return path
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dnw_graph.config import config_from_dict
-from dnw_graph.models import registry
+from dnw_graph.config.networks import NETWORKS
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.training.distributed import World, join
 from dnw_graph.training.learner import Learner
@@ -34,7 +35,8 @@ RECIPE = {
 
 def learnt(world: World) -> dict[str, Tensor]:
     """Parameters, running statistics and wirings after some steps, by name."""
-    registry.WIRED["mobilenet_v1"] = partial(mobilenet_v1, blocks=((4, 6, 2, 2), (6, 8, 2, 2)))
+    small = partial(mobilenet_v1, blocks=((4, 6, 2, 2), (6, 8, 2, 2)))
+    NETWORKS.entries["mobilenet_v1"] = replace(NETWORKS.get("mobilenet_v1"), build=small)
     learner = Learner(config_from_dict(RECIPE), world)
     generator = torch.Generator().manual_seed(3)
     share = slice(world.rank, None, world.size)

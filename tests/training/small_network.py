@@ -10,15 +10,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
+from dnw_graph.config.networks import NETWORKS
 from dnw_graph.models.tiny_static import tiny_static
 
 SMALL = partial(tiny_static, groups=(8, 12, 12), readout=12, stem_channels=4)
+ENTRY = replace(NETWORKS.get("tiny_static"), build=SMALL)
 
 
 def send_at(name: str, step: int) -> None:
@@ -37,9 +40,8 @@ def send_at(name: str, step: int) -> None:
 
 if __name__ == "__main__":
     from dnw_graph.commands.main import main
-    from dnw_graph.models import registry
 
-    registry.WIRED["tiny_static"] = SMALL
+    NETWORKS.entries["tiny_static"] = ENTRY
     if "SIGNAL_AT" in os.environ:
         name, _, step = os.environ["SIGNAL_AT"].partition(":")
         send_at(name, int(step))

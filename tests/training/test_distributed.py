@@ -14,9 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from dnw_graph.config.networks import NETWORKS
 from dnw_graph.data import open_data
 from dnw_graph.errors import InputError
-from dnw_graph.models import registry
 from dnw_graph.runs import load_run
 from dnw_graph.training.distributed import World, choose_device, fingerprint
 from dnw_graph.training.evaluate import evaluate
@@ -83,7 +83,7 @@ def test_half_the_batch_on_each_of_two_processes_teaches_what_all_of_it_teaches_
     done = run(script, tmp_path / "together.safetensors")
     assert done.returncode == 0, done.stderr
     together = load_file(tmp_path / "together.safetensors")
-    monkeypatch.setitem(registry.WIRED, "mobilenet_v1", None)
+    monkeypatch.setitem(NETWORKS.entries, "mobilenet_v1", NETWORKS.get("mobilenet_v1"))
     alone = load_module(script).learnt(World(0, 1, torch.device("cpu")))
     assert together.keys() == alone.keys()
     for name, value in alone.items():

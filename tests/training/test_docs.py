@@ -11,6 +11,10 @@ import pytest
 
 from dnw_graph.commands.evaluate import measure
 from dnw_graph.config import Config, config_from_dict, load_config
+from dnw_graph.config.datasets import DATASETS
+from dnw_graph.config.networks import NETWORKS
+from dnw_graph.config.optimizers import OPTIMIZERS
+from dnw_graph.config.schedules import SCHEDULES
 from dnw_graph.config.yaml_text import parse_yaml
 from dnw_graph.errors import InputError
 from dnw_graph.runs import directory
@@ -42,13 +46,17 @@ def fields(section: str) -> dict[str, Any]:
     return kind.model_fields
 
 
-def expected_type(section: str, key: str) -> str:
+def expected_type(section: str, key: str, schedule: str = "cosine") -> str:
     """What the error of a wrong type says was expected."""
     values = {name: dict(VALID.get(name, {})) for name in SECTIONS}
-    values[section][key] = {}
+    values["schedule"]["name"] = schedule
+    wrong = [] if key == "options" else {}
+    values[section][key] = wrong
     with pytest.raises(InputError) as caught:
         config_from_dict(values)
-    (words,) = re.findall(rf"{section}\.{key} {{}} is not valid; expected (.*?) \(", str(caught.value))
+    (words,) = re.findall(
+        rf"{section}\.{key} {{}} is not valid; expected (.*?) \(", str(caught.value).replace("[]", "{}")
+    )
     return re.sub("^an? ", "", words)
 
 
@@ -76,6 +84,29 @@ def test_types_on_the_page_are_those_of_the_error_messages(section):
     for name, told, _, _, _ in table(f"### `{section}`"):
         (key,) = quoted(name)
         assert told == expected_type(section, key), key
+
+
+@pytest.mark.parametrize("name", sorted(SCHEDULES.entries))
+def test_every_schedule_is_on_the_page_with_its_keys(name):
+    keys = SCHEDULES.get(name).model_fields
+    rows = table(f"#### `{name}`")
+    assert [row[0] for row in rows] == [f"`{key}`" for key in keys if key not in fields("schedule")]
+    for cell, told, default, _, _ in rows:
+        (key,) = quoted(cell)
+        assert told == expected_type("schedule", key, name)
+        if keys[key].is_required():
+            assert default == "required"
+        else:
+            assert parse_yaml(quoted(default)[0], key) == keys[key].get_default(call_default_factory=True)
+
+
+@pytest.mark.parametrize(
+    ("registry", "section", "key"),
+    [(NETWORKS, "model", "network"), (DATASETS, "data", "dataset"), (OPTIMIZERS, "optimizer", "name")],
+)
+def test_every_registered_name_is_on_the_page(registry, section, key):
+    (meaning,) = [row[4] for row in table(f"### `{section}`") if row[0] == f"`{key}`"]
+    assert set(registry.entries) <= set(re.findall(r"\w+", meaning))
 
 
 def test_keys_that_may_change_in_a_resumed_run_are_on_the_page():

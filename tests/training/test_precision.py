@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from dnw_graph.config.networks import NETWORKS
 from dnw_graph.errors import InputError
 from dnw_graph.message_passing import backends
 from dnw_graph.models import registry
@@ -23,7 +25,7 @@ BF16 = (
     "checkpoint.every_steps=10",
     "logging.every_steps=5",
 )
-NETWORKS = {
+OVERRIDES = {
     "tiny_static": (),
     "mobilenet_v1": (
         "model.network=mobilenet_v1",
@@ -37,16 +39,17 @@ NETWORKS = {
 @pytest.fixture(autouse=True)
 def _small_mobilenet(monkeypatch):
     blocks = ((8, 24, 2, 1), (24, 32, 2, 1))
-    monkeypatch.setitem(registry.WIRED, "mobilenet_v1", partial(mobilenet_v1, blocks=blocks))
+    small = replace(NETWORKS.get("mobilenet_v1"), build=partial(mobilenet_v1, blocks=blocks))
+    monkeypatch.setitem(NETWORKS.entries, "mobilenet_v1", small)
 
 
 def losses(records, run):
     return [record["train_loss"] for record in records(run, "step")]
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", OVERRIDES)
 def test_maps_between_stem_and_logits_are_bf16(recipe, network):
-    model = registry.build_model(recipe(*NETWORKS[network]))
+    model = registry.build_model(recipe(*OVERRIDES[network]))
     with torch.autocast("cpu", torch.bfloat16):
         z = model.stem(torch.randn(2, 3, 32, 32)).transpose(0, 1).contiguous()
         states = model.body(z)
@@ -70,10 +73,10 @@ def test_bf16_is_near_float32(recipe):
     assert torch.cosine_similarity(*gradients, dim=0) > 0.99
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", OVERRIDES)
 def test_bf16_trains_on_a_cpu_and_goes_on_bit_for_bit(tmp_path, recipe, records, monkeypatch, network):
     """The loss falls; what is kept between steps stays float32."""
-    cfg = recipe(*BF16, *NETWORKS[network])
+    cfg = recipe(*BF16, *OVERRIDES[network])
     train(cfg, tmp_path / "whole")
     first, *_, last = losses(records, tmp_path / "whole")
     assert last < first < 3
@@ -100,14 +103,14 @@ def test_bf16_trains_on_a_cpu_and_goes_on_bit_for_bit(tmp_path, recipe, records,
     assert losses(records, tmp_path / "whole") == losses(records, tmp_path / "stopped")
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", OVERRIDES)
 @pytest.mark.parametrize("backend", ["native", "csr", "dgl"])
 def test_backends_without_bf16_are_refused_before_the_run_begins(
     tmp_path, config_file, command, network, backend
 ):
     if not next(each for each in backends() if each.name == backend).available():
         pytest.skip(f"{backend} cannot be used here")
-    config = config_file(*BF16, *NETWORKS[network], f"model.backend={backend}")
+    config = config_file(*BF16, *OVERRIDES[network], f"model.backend={backend}")
     code, _, err = command("train", "--config", config, "--run-dir", tmp_path / "run")
     assert code == 2
     assert err.count("\n") == 1

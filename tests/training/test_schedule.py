@@ -6,12 +6,14 @@ import math
 
 import pytest
 
-from dnw_graph.config.schema import Schedule
+from dnw_graph.config.schedules import SCHEDULES
 from dnw_graph.training.schedule import learning_rate
 
 
-def lr(step: int, **options) -> float:
-    return learning_rate(Schedule(**options), peak=0.4, step=step, steps_per_epoch=10, epochs=4)
+def lr(step: int, name: str = "cosine", **options) -> float:
+    return learning_rate(
+        SCHEDULES.get(name)(name=name, **options), peak=0.4, step=step, steps_per_epoch=10, epochs=4
+    )
 
 
 def test_cosine_starts_at_the_peak_is_half_in_the_middle_and_nears_the_end():
@@ -40,3 +42,19 @@ def test_cosine_spans_what_warm_up_leaves():
 
 def test_warm_up_does_not_move_milestones():
     assert lr(10, name="multistep", milestones=[1], warmup_epochs=0.5) == pytest.approx(0.04)
+
+
+def test_linear_falls_by_the_same_amount_at_every_step():
+    assert [lr(step, name="linear") for step in (0, 10, 20, 39)] == pytest.approx([0.4, 0.3, 0.2, 0.01])
+    assert lr(20, name="linear", final_lr=0.2) == pytest.approx(0.3)
+
+
+def test_exponential_falls_by_the_same_factor_in_every_epoch():
+    assert [lr(step, name="exponential", gamma=0.25) for step in (0, 5, 10, 20)] == pytest.approx(
+        [0.4, 0.2, 0.1, 0.025]
+    )
+
+
+def test_exponential_counts_from_the_end_of_the_warm_up():
+    options = {"name": "exponential", "gamma": 0.25, "warmup_epochs": 1.0}
+    assert [lr(step, **options) for step in (9, 10, 20)] == pytest.approx([0.4, 0.4, 0.1])

@@ -59,17 +59,18 @@ def test_the_command_checks_times_and_writes(tmp_path):
 
 BROKEN = """
 import sys
-sys.path.insert(0, {root!r} + "/benchmarks")
-import gpu, gpu_checks, gpu_kernels, torch
+sys.path.insert(0, {root!r})
+import torch
+from benchmarks.gpu import checks, command, kernels
 from dnw_graph.message_passing import find_backend
 
 def fail(*arguments, **options):
     raise KeyError("a kernel that does not compile")
 
 find_backend("triton").transposed = fail
-gpu_checks.LIMITS[torch.float32] = 1e-30
-gpu_kernels.NodeOperation = fail
-sys.exit(gpu.main(["--smoke", "--out", {out!r}]))
+checks.LIMITS[torch.float32] = 1e-30
+kernels.NodeOperation = fail
+sys.exit(command.main(["--smoke", "--out", {out!r}]))
 """
 
 

@@ -147,7 +147,7 @@ def test_a_plugin_does_not_replace_a_rule_of_ours(plugin):
             "running it failed with ZeroDivisionError: division by zero; it must run to its end",
         ),
         ("import sys\nsys.exit(3)", "a.py", "running it ended the program with SystemExit: 3; it must run"),
-        ("import torch", "a.py", "registers no rule; put @register(name) of dnw_graph.wiring on its class"),
+        ("import torch", "a.py", "registers nothing; put @register(name) of dnw_graph.wiring on the class"),
         ("", "a.txt", "not a Python file; its name must end in .py"),
     ],
 )

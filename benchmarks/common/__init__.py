@@ -1,0 +1,1 @@
+"""What every benchmark shares: interleaved timing, what a machine is and can do."""
