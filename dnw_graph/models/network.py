@@ -162,6 +162,11 @@ class WiredNetwork(nn.Module):
 
 def check_batch(images: Tensor) -> None:
     """Raise InputError unless the images are a batch [B, 3, S, S]; a single one is often given without B."""
+    if isinstance(images, torch.fx.Proxy) or torch.jit.is_tracing():  # type: ignore[attr-defined]
+        raise InputError(
+            "torch.jit.trace and torch.fx.symbolic_trace cannot follow a wired network, whose path depends "
+            "on shapes; use torch.export.export(model, (images,))"
+        )
     if not isinstance(images, Tensor) or images.dim() != 4:
         found = f"shape {list(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
         raise InputError(f"images [B, 3, S, S] wanted, not {found}; a single image is images[None]")

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dnw_graph.errors import InputError
 from dnw_graph.node_operation.plain import depthwise
 
 
@@ -62,6 +63,16 @@ class NodeOperation(nn.Module):
         self.norm = BatchNorm(nodes) if norm == "batch" else InstanceNorm(nodes)
         self.kernel = nn.Parameter(torch.empty(nodes, 1, 3, 3))
         nn.init.kaiming_normal_(self.kernel, mode="fan_out", nonlinearity="relu")
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        """As torch's, but refuses what `SyncBatchNorm.convert_sync_batchnorm` puts in the norm's place."""
+        if isinstance(module, nn.SyncBatchNorm):
+            raise InputError(
+                "torch.nn.SyncBatchNorm reads [images, channels, …], and a wired body holds its maps as "
+                "[channels, images, …]; call model.synchronise_norm() instead (in a run: "
+                "training.sync_norm true)"
+            )
+        super().add_module(name, module)
 
     def forward(self, z: Tensor) -> Tensor:
         return depthwise(F.relu(self.norm(z)), self.kernel, self.stride)
