@@ -48,6 +48,7 @@ def build_model(cfg: Config) -> nn.Module:
         options |= {"small": model.small} if model.network == "mobilenet_v1" else {"edges": model.edges}
         network = WIRED[model.network](
             rule=model.rule,
+            rule_options=model.rule_options,
             num_classes=model.num_classes,
             image_size=model.image_size,
             seed=cfg.training.seed,

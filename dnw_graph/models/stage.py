@@ -66,8 +66,7 @@ class WiredStage(nn.Module):
             # No bool, which AveragedModel(use_buffers=True) cannot average.
             self.register_buffer(flag, torch.zeros((), dtype=torch.uint8), persistent=False)
         self.gradient_every, self.gradient_sample = 1, 1.0
-        # Not the step itself: torch.compile would make a new program for each.
-        self._unselected_learn = True
+        self.at_step(0)
         self._threshold = Threshold()
         self._indices = StageIndices(stage.blocks, name)
         self.reset_parameters()
@@ -86,17 +85,19 @@ class WiredStage(nn.Module):
 
     # The wiring
 
-    def view(self, step: int = 0) -> StageView:
-        """What the rule sees now."""
+    def view(self, step: int = 0, previous: Tensor | None = None) -> StageView:
+        """What the rule sees now: while it chooses or, given the wiring before, after the step."""
+        moment = "rule" if previous is None else "after"
         return StageView(
             name=self.name,
             stage=self.stage,
             weight=self.weight.detach(),
             k=self.budget,
             current=self.selected,
+            previous=self.selected if previous is None else previous,
             gradient=self.weight.grad,
             step=step,
-            generator=torch.Generator().manual_seed(self._stream(f"rule/{step}")),
+            generator=torch.Generator().manual_seed(self._stream(f"{moment}/{step}")),
             threshold=self._threshold,
         )
 
@@ -106,9 +107,11 @@ class WiredStage(nn.Module):
 
         step  optimiser steps done, so that the next training forward belongs to step number `step` from 0
         """
+        self._drop_what_is_no_wiring()
+        previous = self.selected
         entered = self.reselect(step)
         self.at_step(step)
-        self.rule.after_step(self.view(step))
+        self.rule.after_step(self.view(step, previous))
         return entered
 
     @torch.no_grad()
@@ -196,11 +199,17 @@ class WiredStage(nn.Module):
                 f"{key} has no meaning for rule {type(self.rule).__name__}, which gives gradient to selected "
                 "edges only; leave it out"
             )
+        if type(self.rule).sees is not Rule.sees and every > 1:
+            raise InputError(
+                f"gradient.every {every} has no meaning for rule {type(self.rule).__name__}, which says by "
+                "itself in which steps edges outside the wiring get gradient; leave it out"
+            )
         self.gradient_every, self.gradient_sample = every, sample
 
     def at_step(self, step: int) -> None:
         """Say which optimiser step, from 0, the next training forwards belong to."""
-        self._unselected_learn = step % self.gradient_every == 0
+        # Not the step itself: torch.compile would make a new program for each.
+        self._unselected_see = step % self.gradient_every == 0 and bool(self.rule.sees(step))
 
     def gradient_plan(self, batch: int) -> tuple[int, float]:
         """(images, scale): what edges outside the wiring get from a batch of so many images in this step.
@@ -210,7 +219,7 @@ class WiredStage(nn.Module):
         scale   factor on it. Over `gradient_every` steps and all orders its mean is the whole gradient
         Selected edges get their whole gradient in any case.
         """
-        if not self._unselected_learn or not batch:
+        if not self._unselected_see or not batch:
             return 0, 1.0
         images = min(max(round(self.gradient_sample * batch), 1), batch)
         return images, self.gradient_every * batch / images

@@ -23,7 +23,13 @@ _LIMITS = {
     "maximum": "at most",
     "exclusiveMaximum": "below",
 }
-_TYPES = {"integer": "an integer", "number": "a number", "boolean": "true or false", "string": "a word"}
+_TYPES = {
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "true or false",
+    "string": "a word",
+    "object": "a mapping",
+}
 
 
 def sentence(error: ValidationError, where: str, overrides: Mapping[Location, str]) -> str:

@@ -44,10 +44,13 @@ def fields(section: str) -> dict[str, Any]:
 def expected_type(section: str, key: str) -> str:
     """What the error of a wrong type says was expected."""
     values = {name: dict(VALID.get(name, {})) for name in SECTIONS}
-    values[section][key] = {}
+    wrong = [] if fields(section)[key].default_factory is dict else {}
+    values[section][key] = wrong
     with pytest.raises(InputError) as caught:
         config_from_dict(values)
-    (words,) = re.findall(rf"{section}\.{key} {{}} is not valid; expected (.*?) \(", str(caught.value))
+    (words,) = re.findall(
+        rf"{section}\.{key} (?:{{}}|\[\]) is not valid; expected (.*?) \(", str(caught.value)
+    )
     return re.sub("^an? ", "", words)
 
 
