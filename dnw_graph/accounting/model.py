@@ -86,7 +86,7 @@ def bound(model: nn.Module) -> Report | None:
 
 def wiring_arrays(model: WiredNetwork) -> GraphArrays:
     """The numbers of a model's present wiring."""
-    source, target = selected_ends(model.layout, [stage.selected for stage in model.body_stages()])
+    source, target = selected_ends(model.layout, [stage.ids for stage in model.body_stages()])
     status = node_status(model.layout, source, target, model.outputs_read())
     return graph_arrays(model.layout, source, target, status, model.stem_side)
 
@@ -213,4 +213,4 @@ def _wiring_crc32(model: WiredNetwork) -> int:
 
 
 def _head_ends(head: WiredClassifier) -> tuple[Integers, Integers]:
-    return head.wiring.stage.ends(head.wiring.selected.cpu().numpy())
+    return head.wiring.stage.ends(head.wiring.ids.cpu().numpy())

@@ -23,7 +23,7 @@ class Liveness:
 def liveness(model: WiredNetwork) -> Liveness:
     """Status of every node of the body under the current wiring."""
     layout = model.layout
-    source, target = selected_ends(layout, [stage.selected for stage in model.body_stages()])
+    source, target = selected_ends(layout, [stage.ids for stage in model.body_stages()])
     status = torch.from_numpy(node_status(layout, source, target, model.outputs_read()))
     levels = [status[level.first : level.end] for level in layout.levels]
     return Liveness(

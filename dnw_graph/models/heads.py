@@ -45,15 +45,15 @@ class WiredClassifier(nn.Module):
 
     def reads(self) -> Flags:
         """Which channels have an edge to a class, [C] bool."""
-        source, _ = self.wiring.stage.ends(self.wiring.selected.cpu().numpy())
+        source, _ = self.wiring.stage.ends(self.wiring.ids.cpu().numpy())
         flags = np.zeros(self.layout.levels[0].size, dtype=bool)
         flags[source] = True
         return flags
 
     def graph(self):  # type: ignore[no-untyped-def]
         """The wiring from pooled channels to classes as a DGL graph (see `channel_graph`)."""
-        weight = self.wiring.effective().detach()[self.wiring.selected]
-        return channel_graph(self.layout, [self.wiring.selected], [weight], 1)
+        weight = self.wiring.effective().detach()[self.wiring.ids]
+        return channel_graph(self.layout, [self.wiring.ids], [weight], 1)
 
 
 class TinyHead(nn.Module):

@@ -121,7 +121,7 @@ class WiredNetwork(nn.Module):
 
     def wirings(self) -> dict[str, Tensor]:
         """Selected candidate ids per stage, each [k] int64, ascending."""
-        return {name: stage.selected for name, stage in self.wired_stages()}
+        return {name: stage.ids for name, stage in self.wired_stages()}
 
     def budgets(self) -> dict[str, int]:
         """Edges that each stage may have."""
@@ -149,8 +149,8 @@ class WiredNetwork(nn.Module):
         """The current wiring of the body as one acyclic DGL graph; `channel_graph` describes its data."""
         stages = self.body_stages()
         with torch.no_grad():
-            weights = [stage.effective()[stage.selected] for stage in stages]
-        selected = [stage.selected for stage in stages]
+            weights = [stage.effective()[stage.ids] for stage in stages]
+        selected = [stage.ids for stage in stages]
         return channel_graph(self.layout, selected, weights, self.stem_side, self.outputs_read())
 
     def load_graph(self, graph: Graph) -> None:

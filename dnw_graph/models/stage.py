@@ -233,6 +233,12 @@ class WiredStage(nn.Module):
         edges, candidates = self.selected.numel(), self.stage.num_candidates
         return choose_backend(self.weight.device, dtype, edges, candidates)
 
+    @property
+    def ids(self) -> Tensor:
+        """`selected` [k] int64, the edges that run, checked: InputError if it holds no wiring."""
+        self._followed()
+        return self.selected
+
     def indices(self) -> list[EdgeIndex]:
         """Index tensors of each block's selected edges, in block order; a rewiring renews what it changed.
 

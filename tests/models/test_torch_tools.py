@@ -20,6 +20,7 @@ from torch.nn.utils import parametrize, prune
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 from torch.utils.checkpoint import checkpoint
 
+import dnw_graph as dg
 from dnw_graph.errors import InputError
 from dnw_graph.message_passing.dense import Dense
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
@@ -149,6 +150,17 @@ def test_what_is_no_wiring_is_refused_in_a_sentence_until_the_rule_chooses(model
         )
     model.rewire()
     assert torch.equal(model(IMAGES), expected)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [lambda model: model.graph(), lambda model: model.wirings(), dg.count, dg.compile],
+    ids=["graph", "wirings", "count", "compile"],
+)
+def test_no_reader_of_a_wiring_takes_what_is_none(model, use):
+    model.eval().body.stages[0].selected -= 1
+    with pytest.raises(InputError, match=r"^stage_0 cannot run, .*it holds id -1"):
+        use(model)
 
 
 def test_a_selection_that_is_no_wiring_is_refused_and_changes_nothing(model):
