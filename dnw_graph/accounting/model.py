@@ -157,7 +157,7 @@ def _parameters(module: nn.Module) -> int:
 def _alive(model: WiredNetwork) -> published.Alive:
     """Which nodes have edges at all, live or not: all that the published convention asks."""
     layout = model.layout
-    source, target = selected_ends(layout, [stage.selected for stage in model.body_stages()])
+    source, target = selected_ends(layout, [stage.ids for stage in model.body_stages()])
     sends, hears = np.zeros(layout.num_nodes, dtype=bool), np.zeros(layout.num_nodes, dtype=bool)
     sends[source] = True
     hears[target] = True

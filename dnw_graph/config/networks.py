@@ -41,7 +41,7 @@ class Network:
 NETWORKS: Registry[Network] = Registry("model.network", "network")
 
 _ALWAYS = frozenset({"num_classes", "image_size"})
-_WIRED = _ALWAYS | {"rule", "width", "density", "weight_scale", "backend", "seed"}
+_WIRED = _ALWAYS | {"rule", "rule_options", "width", "density", "weight_scale", "backend", "seed"}
 
 for _name, _place, _reads in (
     ("tiny_static", "dnw_graph.models.tiny_static:tiny_static", _WIRED | {"edges"}),

@@ -28,6 +28,9 @@ class Model(Section):
     rule: str = Field(
         "top_k", min_length=1, description="wiring rule of a wired network, by its registered name"
     )
+    rule_options: dict[str, Any] = Field(
+        default_factory=dict, description="options of the rule, each by its name, for rules that have any"
+    )
     width: Positive | None = Field(
         None,
         description="budget: ceil(width² · edges of the dense 1×1 layers) in each stage, exact as written",
@@ -71,11 +74,11 @@ class Model(Section):
         reads = NETWORKS.get(self.network).reads
         if self.is_wired:
             unread = f"has no meaning for the wired network {self.network}; leave it out"
-            unused = dict.fromkeys(("weight_scale", "backend"), unread)
+            unused = dict.fromkeys(("rule_options", "weight_scale", "backend"), unread)
             unused["multiplier"] = f"{unread} and set a budget"
         else:
             wired = f"has no meaning for the dense network {self.network}, which has no wiring; leave it out"
-            unused = dict.fromkeys(("rule", "small", "weight_scale", "backend"), wired)
+            unused = dict.fromkeys(("rule", "rule_options", "small", "weight_scale", "backend"), wired)
             budget = f"has no meaning for the dense network {self.network}; leave it out"
             unused["multiplier"] = budget
             multiplier = " and set model.multiplier" if "multiplier" in reads else ""

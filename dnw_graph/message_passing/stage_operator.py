@@ -260,12 +260,14 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 
 
 def _backward(ctx: Any, g: Tensor | None, *unused: Tensor | None) -> tuple[Any, ...]:
-    levels = (len(ctx.saved_tensors) - 8) // 3
+    # Once: torch.utils.checkpoint computes them anew for whoever asks.
+    saved = ctx.saved_tensors
+    levels = (len(saved) - 8) // 3
     rest = [None] * (len(ctx.plan) + 2)
     index = [[None] * levels for _ in range(3)]
     if g is None:
         return (*[None] * 5, *rest[:2], *index, *rest[2:])
-    tensors, indices = ctx.saved_tensors[:8], ctx.saved_tensors[8:]
+    tensors, indices = saved[:8], saved[8:]
     parts = [list(indices[i * levels : (i + 1) * levels]) for i in range(3)]
     wants_weight = ctx.needs_input_grad[1]
     gradients = run_stage_backward(g.contiguous(), *tensors, *parts, *ctx.plan, wants_weight)

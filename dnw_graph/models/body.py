@@ -111,8 +111,8 @@ def _starter(count: int) -> Callable[..., Tensor]:
 def stage_arrays(wired: WiredStage) -> dict[str, Array]:
     """Edges and start of a stage's steps."""
     stage = wired.stage
-    part, ids = f"stage_{stage.index}", array(wired.selected)
-    weight = array(wired.effective()[wired.selected])
+    part, ids = f"stage_{stage.index}", array(wired.ids)
+    weight = array(wired.effective()[wired.ids])
     found: dict[str, Array] = {}
     for place, block in enumerate(stage.blocks):
         mine = slice(*np.searchsorted(ids, (block.offset, block.end)))

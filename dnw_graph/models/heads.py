@@ -57,24 +57,24 @@ class WiredClassifier(nn.Module):
     def lowered(self, source: str, logits: str) -> Part:
         """Its part of a program."""
         messages = Messages("head.wiring", "head", "pooled", (logits,), (self.num_classes,))
-        ids = array(self.wiring.selected)
+        ids = array(self.wiring.ids)
         row, column = np.divmod(ids, self.layout.levels[0].size)
-        weight = array(self.wiring.effective()[self.wiring.selected])
+        weight = array(self.wiring.effective()[self.wiring.ids])
         values = {"row": row, "column": column, "weight": weight, "id": ids}
         tensors = {f"{messages.name}.{leaf}": value for leaf, value in values.items()}
         return _pooled(self.norm, source, messages, tensors)
 
     def reads(self) -> Flags:
         """Which channels have an edge to a class, [C] bool."""
-        source, _ = self.wiring.stage.ends(self.wiring.selected.cpu().numpy())
+        source, _ = self.wiring.stage.ends(self.wiring.ids.cpu().numpy())
         flags = np.zeros(self.layout.levels[0].size, dtype=bool)
         flags[source] = True
         return flags
 
     def graph(self):  # type: ignore[no-untyped-def]
         """The wiring from pooled channels to classes as a DGL graph (see `channel_graph`)."""
-        weight = self.wiring.effective().detach()[self.wiring.selected]
-        selected = [self.wiring.selected]
+        weight = self.wiring.effective().detach()[self.wiring.ids]
+        selected = [self.wiring.ids]
         status = node_status(self.layout, *selected_ends(self.layout, selected))
         return channel_graph(self.layout, selected, [weight], 1, status)
 

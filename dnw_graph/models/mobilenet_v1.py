@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dnw_graph.errors import InputError
 from dnw_graph.graph.budget import check_budget, edges_for_density, stage_budget
@@ -33,6 +34,7 @@ def mobilenet_v1(
     seed: int = 0,
     backend: str = "auto",
     weight_scale: float = 1.0,
+    rule_options: Mapping[str, Any] | None = None,
 ) -> WiredNetwork:
     """Stem 3×3 → five wired stages → batch norm, ReLU, pool, classifier.
 
@@ -43,7 +45,7 @@ def mobilenet_v1(
     Source: Wortsman, Farhadi, Rastegari 2019, section 4.2.
     """
     layout = chain_of_stages(blocks)
-    maker = make_rule(rule)
+    maker = make_rule(rule, rule_options)
     stages = [
         WiredStage(
             stage,

@@ -123,7 +123,7 @@ class WiredNetwork(nn.Module):
 
     def wirings(self) -> dict[str, Tensor]:
         """Selected candidate ids per stage, each [k] int64, ascending."""
-        return {name: stage.selected for name, stage in self.wired_stages()}
+        return {name: stage.ids for name, stage in self.wired_stages()}
 
     def budgets(self) -> dict[str, int]:
         """Edges that each stage may have."""
@@ -151,13 +151,13 @@ class WiredNetwork(nn.Module):
         """The current wiring of the body as one acyclic DGL graph; `channel_graph` describes its data."""
         stages = self.body_stages()
         with torch.no_grad():
-            weights = [stage.effective()[stage.selected] for stage in stages]
-        selected = [stage.selected for stage in stages]
+            weights = [stage.effective()[stage.ids] for stage in stages]
+        selected = [stage.ids for stage in stages]
         return channel_graph(self.layout, selected, weights, self.stem_side, self.node_status())
 
     def node_status(self) -> Ints:
         """Status code of every node of the body under the current wiring, [nodes] int64."""
-        source, target = selected_ends(self.layout, [stage.selected for stage in self.body_stages()])
+        source, target = selected_ends(self.layout, [stage.ids for stage in self.body_stages()])
         return node_status(self.layout, source, target, self.outputs_read())
 
     def load_graph(self, graph: Graph) -> None:
@@ -169,6 +169,11 @@ class WiredNetwork(nn.Module):
 
 def check_batch(images: Tensor) -> None:
     """Raise InputError unless the images are a batch [B, 3, S, S]; a single one is often given without B."""
+    if isinstance(images, torch.fx.Proxy) or torch.jit.is_tracing():  # type: ignore[attr-defined]
+        raise InputError(
+            "torch.jit.trace and torch.fx.symbolic_trace cannot follow a wired network, whose path depends "
+            "on shapes; use torch.export.export(model, (images,))"
+        )
     if not isinstance(images, Tensor) or images.dim() != 4:
         found = f"shape {list(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
         raise InputError(f"images [B, 3, S, S] wanted, not {found}; a single image is images[None]")

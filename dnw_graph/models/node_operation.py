@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dnw_graph.errors import InputError
 from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.node_operation.plain import depthwise
 from dnw_graph.program.layers import IN_TORCH, normed_by_map
@@ -46,6 +47,16 @@ class NodeOperation(nn.Module):
         self.norm = norm_layer(nodes, spec)
         self.kernel = nn.Parameter(torch.empty(nodes, 1, spec.kernel_size, spec.kernel_size))
         nn.init.kaiming_normal_(self.kernel, mode="fan_out", nonlinearity="relu")
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        """As torch's, but refuses what `SyncBatchNorm.convert_sync_batchnorm` puts in the norm's place."""
+        if isinstance(module, nn.SyncBatchNorm):
+            raise InputError(
+                "torch.nn.SyncBatchNorm reads [images, channels, …], and a wired body holds its maps as "
+                "[channels, images, …]; call model.synchronise_norm() instead (in a run: "
+                "training.sync_norm true)"
+            )
+        super().add_module(name, module)
 
     def forward(self, z: Tensor) -> Tensor:
         return depthwise(IN_TORCH[self.spec.activation](self.norm(z)), self.kernel, self.spec.stride)

@@ -7,11 +7,35 @@ import torch
 from torch import Tensor
 
 from dnw_graph.errors import InputError
+from dnw_graph.message_passing.stage_index import is_readable
 
 
 def reads_at_once(device: torch.device) -> bool:
     """Whether the host reads a value of this device without waiting for work in progress."""
     return device.type == "cpu"
+
+
+def is_transformed() -> bool:
+    """Whether a transform of torch.func runs, which torch's own operators follow and custom ones do not."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def fault_of(ids: Tensor, candidates: int) -> str | None:
+    """Why ids, whoever wrote them, are no wiring of so many candidates; None if they are one.
+
+    Waits for the device. Of a tensor without values only what is known is looked at.
+    """
+    wanted = f"int64 ids [k], ascending, from 0 to {candidates - 1} wanted"
+    if ids.dtype != torch.int64 or ids.dim() != 1:
+        return f"it is {ids.dtype} {list(ids.shape)}; {wanted}"
+    if not ids.numel() or not is_readable(ids):
+        return None
+    if bool((ids.diff() <= 0).any()):
+        return f"its ids do not ascend; {wanted}"
+    first, last = int(ids[0]), int(ids[-1])
+    if first < 0 or last >= candidates:
+        return f"it holds id {first if first < 0 else last}; {wanted}"
+    return None
 
 
 def checked(ids: Tensor, budget: int, candidates: int, rule: str, stage: str) -> tuple[Tensor, Tensor | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -13,7 +14,13 @@ from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Stage
 from dnw_graph.message_passing import EdgeIndex, choose_backend, find_backend, message_passing
 from dnw_graph.message_passing.stage_index import StageIndex, StageIndices
-from dnw_graph.models.selected_ids import checked, number_entered, reads_at_once
+from dnw_graph.models.selected_ids import (
+    checked,
+    fault_of,
+    is_transformed,
+    number_entered,
+    reads_at_once,
+)
 from dnw_graph.wiring import Rule, StageView, Threshold
 
 
@@ -23,8 +30,8 @@ class WiredStage(nn.Module):
     weight    [candidates] float, the stage's one parameter
     selected  [<= budget] int64 buffer, ascending: ids of the edges that run
 
-    The index tensors that message passing needs are made with each new wiring; a forward pass never
-    rewires. `select` is the one way to set a wiring, besides loading a state dictionary.
+    What `selected` holds is what runs, whoever wrote it: the index tensors that message passing needs are
+    derived from it, made with each new wiring and checked at each use. A forward pass never rewires.
     """
 
     weight: nn.Parameter
@@ -56,13 +63,12 @@ class WiredStage(nn.Module):
         self.weight = nn.Parameter(torch.empty(stage.num_candidates))
         self.register_buffer("selected", torch.empty(0, dtype=torch.int64))
         for flag in ("saw_nan", "saw_wrong"):
-            self.register_buffer(flag, torch.zeros((), dtype=torch.bool), persistent=False)
+            # No bool, which AveragedModel(use_buffers=True) cannot average.
+            self.register_buffer(flag, torch.zeros((), dtype=torch.uint8), persistent=False)
         self.gradient_every, self.gradient_sample = 1, 1.0
-        # Not the step itself: torch.compile would make a new program for each.
-        self._unselected_learn = True
+        self.at_step(0)
         self._threshold = Threshold()
-        self._indices = StageIndices(stage.blocks)
-        self._renew_indices()
+        self._indices = StageIndices(stage.blocks, name)
         self.reset_parameters()
         self.reselect()
 
@@ -79,17 +85,19 @@ class WiredStage(nn.Module):
 
     # The wiring
 
-    def view(self, step: int = 0) -> StageView:
-        """What the rule sees now."""
+    def view(self, step: int = 0, previous: Tensor | None = None) -> StageView:
+        """What the rule sees now: while it chooses or, given the wiring before, after the step."""
+        moment = "rule" if previous is None else "after"
         return StageView(
             name=self.name,
             stage=self.stage,
             weight=self.weight.detach(),
             k=self.budget,
             current=self.selected,
+            previous=self.selected if previous is None else previous,
             gradient=self.weight.grad,
             step=step,
-            generator=torch.Generator().manual_seed(self._stream(f"rule/{step}")),
+            generator=torch.Generator().manual_seed(self._stream(f"{moment}/{step}")),
             threshold=self._threshold,
         )
 
@@ -99,9 +107,11 @@ class WiredStage(nn.Module):
 
         step  optimiser steps done, so that the next training forward belongs to step number `step` from 0
         """
+        self._drop_what_is_no_wiring()
+        previous = self.selected
         entered = self.reselect(step)
         self.at_step(step)
-        self.rule.after_step(self.view(step))
+        self.rule.after_step(self.view(step, previous))
         return entered
 
     @torch.no_grad()
@@ -112,6 +122,7 @@ class WiredStage(nn.Module):
         FloatingPointError and what is no wiring InputError, at once. On a GPU the host does not wait: the
         number is a tensor [] int64 there, and what is wrong is told by `check_finite`.
         """
+        self._drop_what_is_no_wiring()
         if not self.rule.rewires and self.selected.numel():
             return 0
         # A maximum is NaN if one value is; looking at each of them takes ten times as long.
@@ -122,14 +133,29 @@ class WiredStage(nn.Module):
         before = self.selected
         if reads_at_once(chosen.device) and torch.equal(chosen, before):
             return 0
-        self.select(chosen)
+        self._take(chosen)
         return number_entered(before, chosen, self.stage.num_candidates)
 
     @torch.no_grad()
     def select(self, ids: Tensor) -> None:
-        """Make `ids` [k] int64 (ascending, each once) the wiring."""
-        self.selected = ids.to(self.weight.device)
-        self._renew_indices()
+        """Make `ids` [k] int64 (ascending, each once) the wiring. Waits for the device.
+
+        Raises InputError for ids that are no wiring.
+        """
+        if fault := fault_of(ids, self.stage.num_candidates):
+            raise InputError(f"{self.name} cannot take the selected ids: {fault}")
+        self._take(ids.to(self.weight.device))
+
+    def _take(self, ids: Tensor) -> None:
+        self.selected = ids
+        self._indices.update(ids, may_wait=reads_at_once(ids.device))
+
+    def _drop_what_is_no_wiring(self) -> None:
+        """Before a rule chooses: what was written into `selected` is the wiring, or there is none."""
+        try:
+            self._followed()
+        except InputError:
+            self._take(torch.empty(0, dtype=torch.int64, device=self.weight.device))
 
     def check_finite(self) -> None:
         """Tell what selections met since the last check, besides what was told at once. Waits for the device.
@@ -173,11 +199,17 @@ class WiredStage(nn.Module):
                 f"{key} has no meaning for rule {type(self.rule).__name__}, which gives gradient to selected "
                 "edges only; leave it out"
             )
+        if type(self.rule).sees is not Rule.sees and every > 1:
+            raise InputError(
+                f"gradient.every {every} has no meaning for rule {type(self.rule).__name__}, which says by "
+                "itself in which steps edges outside the wiring get gradient; leave it out"
+            )
         self.gradient_every, self.gradient_sample = every, sample
 
     def at_step(self, step: int) -> None:
         """Say which optimiser step, from 0, the next training forwards belong to."""
-        self._unselected_learn = step % self.gradient_every == 0
+        # Not the step itself: torch.compile would make a new program for each.
+        self._unselected_see = step % self.gradient_every == 0 and bool(self.rule.sees(step))
 
     def gradient_plan(self, batch: int) -> tuple[int, float]:
         """(images, scale): what edges outside the wiring get from a batch of so many images in this step.
@@ -187,7 +219,7 @@ class WiredStage(nn.Module):
         scale   factor on it. Over `gradient_every` steps and all orders its mean is the whole gradient
         Selected edges get their whole gradient in any case.
         """
-        if not self._unselected_learn or not batch:
+        if not self._unselected_see or not batch:
             return 0, 1.0
         images = min(max(round(self.gradient_sample * batch), 1), batch)
         return images, self.gradient_every * batch / images
@@ -201,16 +233,49 @@ class WiredStage(nn.Module):
         edges, candidates = self.selected.numel(), self.stage.num_candidates
         return choose_backend(self.weight.device, dtype, edges, candidates)
 
+    @property
+    def ids(self) -> Tensor:
+        """`selected` [k] int64, the edges that run, checked: InputError if it holds no wiring."""
+        self._followed()
+        return self.selected
+
     def indices(self) -> list[EdgeIndex]:
-        """Index tensors of each block's selected edges, in block order; a rewiring renews what it changed."""
-        return self._indices.blocks()
+        """Index tensors of each block's selected edges, in block order; a rewiring renews what it changed.
+
+        Raises InputError if `selected` holds no wiring.
+        """
+        if torch.compiler.is_compiling():
+            return self._indices.blocks_in_program(self.selected)
+        return self._runnable().blocks()
 
     def stage_index(self) -> StageIndex:
-        """Index tensors of all selected edges, made without waiting for the device."""
-        return self._indices.whole()
+        """Index tensors of all selected edges, made without waiting for the device.
 
-    def _renew_indices(self) -> None:
-        self._indices.update(self.selected, may_wait=reads_at_once(self.selected.device))
+        Raises InputError if `selected` holds no wiring.
+        """
+        if torch.compiler.is_compiling():
+            return self._indices.whole_in_program(self.selected)
+        return self._runnable().whole()
+
+    def _runnable(self) -> StageIndices:
+        if is_transformed():
+            raise InputError(
+                f"{self.name} cannot run within a transform of torch.func (grad, vmap, jvp); use backward() "
+                "or torch.autograd.grad, with one call per network, or per image for gradients of images"
+            )
+        return self._followed()
+
+    def _followed(self) -> StageIndices:
+        """Index tensors of what `selected` holds now; those at hand, unless it was written meanwhile."""
+        ids = self.selected
+        if not self._indices.hold(ids):
+            if fault := fault_of(ids, self.stage.num_candidates):
+                raise InputError(
+                    f"{self.name} cannot run, for its buffer selected is no wiring: {fault}; "
+                    "call rewire() to choose one from the weights"
+                )
+            self._indices.update(ids, may_wait=reads_at_once(ids.device))
+        return self._indices
 
     def block_weights(self) -> list[Tensor]:
         """The values messages are multiplied by, one vector [T·S] per block; differentiable."""
@@ -221,6 +286,12 @@ class WiredStage(nn.Module):
 
         Raises InputError, naming the rule, if it gives anything but one number per candidate.
         """
+        if self._forward_pre_hooks and {"weight_orig", "weight_v"} & set(self._parameters):
+            raise InputError(
+                f"{self.name}.weight was replaced by torch.nn.utils, to be made anew by a hook, and hooks "
+                "of a stage do not run; use torch.nn.utils.parametrize.register_parametrization(stage, "
+                "'weight', …), or a rule that prunes"
+            )
         values = self.rule.effective(self.weight if weight is None else weight)
         is_tensor = isinstance(values, Tensor)
         if not is_tensor or values.shape != self.weight.shape or not values.is_floating_point():
@@ -258,29 +329,30 @@ class WiredStage(nn.Module):
         key, errors = prefix + "selected", args[-1]
         ids = state_dict.get(key)
         if isinstance(ids, Tensor):
-            if not self._is_wiring(ids):
-                errors.append(
-                    f"{key} is no wiring of {self.stage.num_candidates} candidates: "
-                    f"int64 ids [k], ascending, from 0 to {self.stage.num_candidates - 1} wanted"
-                )
+            if fault := fault_of(ids, self.stage.num_candidates):
+                errors.append(f"{key} is no wiring of {self.stage.num_candidates} candidates: {fault}")
                 return
             # Wirings differ in size from file to file; a buffer is otherwise refused for its shape.
             self.selected = ids.new_empty(ids.shape, device=self.weight.device)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-        self._renew_indices()
-
-    def _is_wiring(self, ids: Tensor) -> bool:
-        if ids.dtype != torch.int64 or ids.dim() != 1:
-            return False
-        ends = ids.numel() == 0 or (int(ids[0]) >= 0 and int(ids[-1]) < self.stage.num_candidates)
-        return ends and bool((ids.diff() > 0).all())
+        self._renew_if_valid()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> WiredStage:
         # `.to(device)` moves the buffer; what follows from it moves along.
         super()._apply(fn, recurse)
-        if self._indices.device != self.selected.device:
-            self._renew_indices()
+        self._renew_if_valid()
         return self
+
+    def _replicate_for_data_parallel(self) -> WiredStage:
+        # Replicas live on several devices at once.
+        replica = super()._replicate_for_data_parallel()
+        replica._indices = StageIndices(self.stage.blocks, self.name)
+        return replica
+
+    def _renew_if_valid(self) -> None:
+        """At once, for a compiled network; what is no wiring is refused when it is used."""
+        with suppress(InputError):
+            self._followed()
 
     def extra_repr(self) -> str:
         return (

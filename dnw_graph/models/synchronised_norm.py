@@ -52,7 +52,7 @@ class SynchronisedNodeNorm(SynchronisedBatchNorm):
 def synchronise(module: nn.Module) -> None:
     """Replace every batch norm inside `module` by one over all ranks; parameters stay the same."""
     for name, child in list(module.named_children()):
-        if isinstance(child, nn.BatchNorm2d):
+        if isinstance(child, (nn.BatchNorm2d, nn.SyncBatchNorm)):
             kind = SynchronisedNodeNorm if isinstance(child, BatchNorm) else SynchronisedBatchNorm
             twin = kind(child.num_features, eps=child.eps, momentum=child.momentum)
             twin.__dict__["_parameters"] = child._parameters

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dnw_graph.errors import InputError
 from dnw_graph.graph.budget import stage_budget
@@ -35,6 +36,7 @@ def tiny_static(
     seed: int = 0,
     backend: str = "auto",
     weight_scale: float = 1.0,
+    rule_options: Mapping[str, Any] | None = None,
 ) -> WiredNetwork:
     """Stem → five groups of nodes and a readout, one stage of 8×8 maps → linear.
 
@@ -46,7 +48,7 @@ def tiny_static(
     (stage,) = layout.stages
     wired = WiredStage(
         stage,
-        make_rule(rule),
+        make_rule(rule, rule_options),
         stage_budget(stage, width=width, edges=edges, density=density),
         name="stage_0",
         seed=seed,

@@ -23,6 +23,7 @@ from dnw_graph.runs.state import damaged
 from dnw_graph.runs.weights import load_weights, restore_wiring_facts
 from dnw_graph.training.decay import parameter_groups, selected_decay
 from dnw_graph.training.distributed import World
+from dnw_graph.training.edge_learning import fresh_memory, selected_learning
 from dnw_graph.training.ema import AveragedWeights
 from dnw_graph.training.metrics import Tally
 from dnw_graph.training.optimizer_state import optimizer_tensors, optimizer_values, restore_optimizer
@@ -93,11 +94,12 @@ class Learner:
         self.scaler.unscale_(self.optimizer)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        with selected_decay(self.model, self.cfg.optimizer):
+        with selected_decay(self.model, self.cfg.optimizer), selected_learning(self.model):
             self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.wired:
-            self.swaps += self.model.rewire(step + 1)
+            with fresh_memory(self.model, self.optimizer):
+                self.swaps += self.model.rewire(step + 1)
         if self.average is not None:
             self.average.update(self.model)
 

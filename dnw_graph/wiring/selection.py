@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dnw_graph.wiring.selection_on_device import strongest_on_device
+from dnw_graph.wiring.selection_on_device import highest_on_device, strongest_on_device
 
 Ids = npt.NDArray[np.int64]
 Scores = npt.NDArray[Any]
@@ -61,6 +61,24 @@ def strongest(score: Tensor, k: int, last: Threshold | None = None) -> Tensor:
     if last is not None:
         last.value = smallest
     return torch.from_numpy(ids[stays])
+
+
+def highest(score: Tensor, k: int, last: Threshold | None = None) -> Tensor:
+    """Ids of the k highest scores, ascending; at a tie the lowest id wins.
+
+    score    [E] float, of any sign; NaN is the lowest of all
+    last     as for `strongest`, whose way is taken where no score is negative
+    returns  [k] int64, on the device of `score`; elsewhere than on a CPU without waiting for the device
+    Raises ValueError unless 0 <= k <= E.
+    """
+    score = score.detach()
+    on_cpu = score.device.type == "cpu"
+    if k in (0, score.numel()) or (on_cpu and bool(score.min() >= 0)):
+        return strongest(score, k, last)
+    ordered = score.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
+    if not on_cpu:
+        return highest_on_device(ordered, k)
+    return ordered.sort(descending=True, stable=True).indices[:k].sort().values
 
 
 def _candidates(values: Scores, k: int, last: Threshold | None) -> tuple[Ids, float]:

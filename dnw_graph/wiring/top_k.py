@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor
 
 from dnw_graph.wiring.rule import Rule, StageView, register
-from dnw_graph.wiring.selection import strongest
 
 
 @register("top_k")
@@ -17,15 +16,9 @@ class TopK(Rule):
     Source: Wortsman, Farhadi, Rastegari 2019, algorithm 1.
     """
 
-    def select(self, weight: Tensor, k: int) -> Tensor:
-        """weight [E] float → ids of the selected edges [k] int64, ascending."""
-        return strongest(weight, k)
-
-    def choose(self, view: StageView) -> Tensor:
-        """The same, from where the threshold was after the step before."""
-        if type(self).select is not TopK.select:
-            return super().choose(view)  # a rule derived from this one, with a selection of its own
-        return strongest(view.weight, view.k, view.threshold)
+    def score(self, view: StageView) -> Tensor:
+        """→ [E] float, the strength of each candidate."""
+        return view.weight.abs()
 
 
 @register("top_k_no_update")

@@ -105,3 +105,18 @@ def test_a_configuration_reaches_every_stage():
     assert [(each.gradient_every, each.gradient_sample) for _, each in model.wired_stages()] == [(3, 0.5)]
     with pytest.raises(InputError, match=r"gradient\.every 3 has no meaning for rule Random"):
         dg.build_model(dg.load_config(CONFIG, overrides=[*overrides, "model.rule=random"]))
+
+
+def test_a_rule_says_in_which_steps_edges_outside_the_wiring_see_a_gradient():
+    class EverySecond(TopK):
+        def sees(self, step):
+            return step % 2 == 1
+
+    wired = stage(EverySecond())
+    assert plans(wired, 4, 4) == [(0, 1.0), (4, 1.0), (0, 1.0), (4, 1.0)]
+    wired.thin_gradient(1, 0.5)
+    assert plans(wired, 4, 2) == [(0, 1.0), (2, 2.0)]
+    with pytest.raises(
+        InputError, match=r"^gradient\.every 2 has no meaning for rule EverySecond, which says"
+    ):
+        wired.thin_gradient(2, 1.0)

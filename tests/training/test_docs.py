@@ -50,7 +50,7 @@ def expected_type(section: str, key: str, schedule: str = "cosine") -> str:
     """What the error of a wrong type says was expected."""
     values = {name: dict(VALID.get(name, {})) for name in SECTIONS}
     values["schedule"]["name"] = schedule
-    wrong = [] if key == "options" else {}
+    wrong = [] if key.endswith("options") else {}
     values[section][key] = wrong
     with pytest.raises(InputError) as caught:
         config_from_dict(values)

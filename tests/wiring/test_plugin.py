@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import torch.nn.functional as F
 import dnw_graph as dg
 from dnw_graph.commands.main import main
 from dnw_graph.errors import InputError
-from dnw_graph.wiring import rule_names, strongest
+from dnw_graph.wiring import make_rule, rule_names, strongest
 from dnw_graph.wiring.plugin import load_plugin
 
 ROOT = Path(__file__).parents[2]
@@ -48,12 +50,18 @@ def trained_one_step(rule: str):
     return model.body.stages[0]
 
 
-def test_the_documented_example_has_fewer_than_20_lines():
-    assert len(BLOCKS[0].splitlines()) < 20
+def example(name: str) -> str:
+    return next(block for block in BLOCKS if name_in(block) == name)
 
 
-def test_the_documented_example_chooses_the_wiring_of_a_training_step(plugin):
-    load_plugin(plugin(BLOCKS[0]))
+@pytest.mark.parametrize("name", ["rigl", "set"])
+def test_published_rules_have_25_lines_of_a_users_file(name):
+    assert name_in(BLOCKS[0]) == "rigl"
+    assert sum(bool(line.strip()) for line in example(name).splitlines()) <= 25
+
+
+def test_a_score_of_the_page_chooses_the_wiring_of_a_training_step(plugin):
+    load_plugin(plugin(example("magnitude_and_gradient")))
     stage = trained_one_step("magnitude_and_gradient")
     score = stage.weight.detach().abs() + 0.1 * stage.weight.grad.abs()
     assert torch.equal(stage.selected, strongest(score, 32_000))
@@ -63,11 +71,62 @@ def test_the_documented_example_chooses_the_wiring_of_a_training_step(plugin):
 def test_the_documented_command_line_is_understood(plugin, capsys):
     """`info` lists the rule of a plugin, and the page's command names existing options."""
     assert main(["info", "--plugin", str(plugin(BLOCKS[0]))]) == 0
-    assert "magnitude_and_gradient" in capsys.readouterr().out
+    assert "rigl" in capsys.readouterr().out
     (line,) = re.findall(r"```sh\n(dnw-graph train .*)\n```", PAGE)
-    (config,) = re.findall(r"--config (\S+)", line)
-    (override,) = re.findall(r"--set (\S+)", line)
-    assert dg.load_config(ROOT / config, overrides=[override]).model.rule == "magnitude_and_gradient"
+    _, *options = shlex.split(line)[1:]
+    overrides = [value for flag, value in pairwise(options) if flag == "--set"]
+    cfg = dg.load_config(ROOT / options[options.index("--config") + 1], overrides=overrides)
+    assert (cfg.model.rule, cfg.model.rule_options) == ("rigl", {"every": 20, "until": 300})
+    rule = dg.build_model(cfg).body.stages[0].rule
+    assert (rule.settings.every, rule.settings.fraction, rule.settings.until) == (20, 0.3, 300)
+
+
+def published(plugin, tiny_stage, name: str, **options):
+    """A stage of 8 candidates, 4 of them in the wiring 0, 2, 4, 6, with that rule of the page."""
+    load_plugin(plugin(example(name)))
+    stage = tiny_stage(weights=[4.0, 0.5, -3.0, 0.5, 1.0, 0.5, -2.0, 0.5], k=4, rule=make_rule(name, options))
+    stage.select(torch.tensor([0, 2, 4, 6]))
+    stage.weight.grad = torch.tensor([9.0, 1.0, 9.0, -5.0, 0.0, 2.0, 3.0, 4.0])
+    return stage
+
+
+def test_rigl_grows_edges_of_large_gradient_where_the_weakest_were(plugin, tiny_stage):
+    """Half of 4 edges go at step 10 of 20, halfway down the cosine: with fraction 1, (1 + cos 90°) / 2."""
+    stage = published(plugin, tiny_stage, "rigl", every=10, fraction=1.0, until=20)
+    assert [stage.rule.sees(step) for step in (0, 8, 9, 10, 19, 29)] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
+    for step in (0, 9, 11, 20, 30):
+        assert stage.rewire(step) == 0
+        assert stage.selected.tolist() == [0, 2, 4, 6]
+    # 4 and -3 stay; -2 and 1 go; of the others the gradients -5 and 4 are the largest.
+    assert stage.rewire(10) == 2
+    assert stage.selected.tolist() == [0, 2, 3, 7]
+    assert stage.weight.tolist() == [4.0, 0.5, -3.0, 0.0, 1.0, 0.5, -2.0, 0.0]
+
+
+def test_rigl_without_a_gradient_keeps_its_wiring(plugin, tiny_stage):
+    """As averaged weights have none."""
+    stage = published(plugin, tiny_stage, "rigl", every=10)
+    stage.weight.grad = None
+    assert stage.rewire(10) == 0
+
+
+def test_set_replaces_the_weakest_by_random_edges_with_fresh_weights(plugin, tiny_stage):
+    stage = published(plugin, tiny_stage, "set", every=10, fraction=0.5)
+    before = stage.weight.detach().clone()
+    assert stage.rewire(9) == 0
+    entered = stage.rewire(10)
+    assert {0, 2} < set(stage.selected.tolist())
+    assert len(stage.selected) == 4
+    fresh = set(stage.selected.tolist()) - {0, 2, 4, 6}
+    assert len(fresh) == entered > 0
+    assert {each for each in range(8) if stage.weight[each] != before[each]} == fresh
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=name_in)
@@ -79,7 +138,7 @@ def test_every_example_of_the_page_trains_a_network(plugin, block):
 
 def test_the_per_target_example_keeps_equally_many_edges_of_each(plugin):
     """868 nodes receive: 32,000 // 868 = 36 edges each; the 192 nodes of level 1 have 32 candidates only."""
-    load_plugin(plugin(next(block for block in BLOCKS if name_in(block) == "per_target")))
+    load_plugin(plugin(example("per_target")))
     stage = trained_one_step("per_target")
     _, target = stage.stage.ends(stage.selected.numpy())
     counts = torch.bincount(torch.from_numpy(target))
@@ -91,7 +150,7 @@ def test_the_per_target_example_keeps_equally_many_edges_of_each(plugin):
 
 def test_the_hard_pruning_example_keeps_ever_fewer_edges_and_takes_none_back(plugin):
     """Of 32,000 edges, 16 go with every step, and half of them are left after 1000 steps."""
-    load_plugin(plugin(next(block for block in BLOCKS if name_in(block) == "hard_pruning")))
+    load_plugin(plugin(example("hard_pruning")))
     stage = trained_one_step("hard_pruning")
     for step, left in ((1, 31_984), (2, 31_968), (1000, 16_000), (2000, 16_000)):
         with torch.no_grad():
@@ -118,7 +177,7 @@ def test_a_file_may_be_loaded_twice(plugin):
     file = plugin(BLOCKS[0])
     load_plugin(file)
     load_plugin(file)
-    assert "magnitude_and_gradient" in rule_names()
+    assert "rigl" in rule_names()
 
 
 def test_a_file_loaded_again_may_leave_its_rules_to_a_module(plugin, tmp_path, monkeypatch):
@@ -127,7 +186,7 @@ def test_a_file_loaded_again_may_leave_its_rules_to_a_module(plugin, tmp_path, m
     file = plugin("import rules_elsewhere\n")
     load_plugin(file)
     load_plugin(file)
-    assert "magnitude_and_gradient" in rule_names()
+    assert "rigl" in rule_names()
 
 
 def test_a_plugin_does_not_replace_a_rule_of_ours(plugin):
