@@ -35,7 +35,7 @@ from dnw_graph.models.stems import ConvStem, TinyStem
 
 if TYPE_CHECKING:
     # Needs pydantic, which a bare machine has not.
-    from dnw_graph.training.schema import Optimizer
+    from dnw_graph.config.schema import Optimizer
 
 # Of the largest weight; far below any that is selected.
 _NEVER_SELECTED = 1e-12

@@ -13,6 +13,7 @@ from original_training import OriginalLearner
 from torch import Tensor, nn
 
 import dnw_graph as dg
+from dnw_graph.config.schema import Config
 from dnw_graph.data import open_data
 from dnw_graph.errors import InputError
 from dnw_graph.message_passing import find_backend
@@ -20,7 +21,6 @@ from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.registry import build_model
 from dnw_graph.training.distributed import World
 from dnw_graph.training.learner import Learner
-from dnw_graph.training.schema import Config
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "fashion_mnist"
 NETWORKS = {"tiny static": "tiny_static_dnw", "MobileNetV1-like ×0.225": "dnw_x0.225"}

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dnw_graph import analysis
     from dnw_graph.accounting import count
+    from dnw_graph.config import load_config
     from dnw_graph.inference import compile
     from dnw_graph.interchange import load_graph, save_graph
     from dnw_graph.interchange.networkx_graph import to_networkx
     from dnw_graph.interchange.official import from_official
     from dnw_graph.models.registry import build_model
-    from dnw_graph.training.config import load_config
 
 __version__ = "0.1.0"
 
@@ -25,7 +25,7 @@ _HOMES = {
     "compile": "dnw_graph.inference",
     "count": "dnw_graph.accounting",
     "from_official": "dnw_graph.interchange.official",
-    "load_config": "dnw_graph.training.config",
+    "load_config": "dnw_graph.config",
     "load_graph": "dnw_graph.interchange",
     "save_graph": "dnw_graph.interchange",
     "to_networkx": "dnw_graph.interchange.networkx_graph",

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from dnw_graph.accounting.published import prune_rate
+from dnw_graph.config import Config, load_config
 from dnw_graph.interchange.official import RULES
-from dnw_graph.training.config import Config, load_config
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "from_2019.md").read_text(encoding="utf-8")

@@ -62,8 +62,8 @@ def read_source(path: str | Path, checkpoint: str = "best") -> Source:
 
 def _from_run(name: str, path: Path, checkpoint: str) -> Source:
     # They need torch, which files do not.
-    from dnw_graph.training.restore import load_run
-    from dnw_graph.training.run_directory import locate_checkpoint, run_of
+    from dnw_graph.runs.directory import locate_checkpoint, run_of
+    from dnw_graph.runs.load import load_run
 
     _, model = load_run(path, checkpoint=checkpoint)
     graph = _graph_of(model, name)

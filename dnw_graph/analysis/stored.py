@@ -28,7 +28,7 @@ def stored_wirings(run: str | Path, layout: Layout) -> StoredWirings:
     Raises InputError if there is none, or if one is damaged, newer, or not of a network with this layout.
     """
     # It belongs to training, which needs torch.
-    from dnw_graph.training.history import history_of
+    from dnw_graph.runs.history import history_of
 
     history = history_of(run)
     if not history.epochs:

@@ -10,7 +10,7 @@ from dnw_graph.commands import options
 from dnw_graph.errors import InputError
 
 if TYPE_CHECKING:
-    from dnw_graph.training.config import Config
+    from dnw_graph.config import Config
 
 HELP = "turn a checkpoint of the 2019 program into a run directory"
 

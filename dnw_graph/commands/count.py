@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from dnw_graph.accounting.tables import Counted
-    from dnw_graph.training.config import Config
+    from dnw_graph.config import Config
 
 HELP = "count parameters and MACs of configurations, of runs, or of the published networks"
 
@@ -86,7 +86,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _configs(args: argparse.Namespace) -> Iterator[tuple[str, Config]]:
-    from dnw_graph.training.config import load_config
+    from dnw_graph.config import load_config
 
     for path in args.configs:
         yield Path(path).stem, load_config(path, args.overrides)
@@ -101,7 +101,7 @@ def _of_config(name: str, cfg: Config, removing: bool = False) -> Counted:
 
 
 def _of_run(path: str, removing: bool = False) -> Counted:
-    from dnw_graph.training import load_run
+    from dnw_graph.runs import load_run
 
     cfg, model = load_run(path)
     return _counted(path, f"run {path}", cfg, model, removing)
@@ -135,7 +135,7 @@ def _published(paths: list[str]) -> Iterator[Counted]:
 
 
 def _published_config(row: Any) -> Config:
-    from dnw_graph.training.config import config_from_dict
+    from dnw_graph.config import config_from_dict
 
     training = {"epochs": 250, "batch_size": 512}
     sections = {"model": row.model, "data": {"dataset": "imagenet"}, "training": training}

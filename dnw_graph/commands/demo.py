@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             f"{CONFIG}: no such file; run the demo from a clone of the repository, which has configs/"
         )
+    from dnw_graph.config import load_config
     from dnw_graph.training import train
-    from dnw_graph.training.config import load_config
 
     place = free_directory(Path(args.run_dir))
     summary = train(load_config(CONFIG, args.overrides), place)

@@ -66,12 +66,12 @@ def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = Fa
     from dnw_graph.data import open_data
     from dnw_graph.inference import compile
     from dnw_graph.models import is_wired
-    from dnw_graph.training.checkpoint import read_state
+    from dnw_graph.runs.checkpoint import read_state
+    from dnw_graph.runs.directory import locate_checkpoint
+    from dnw_graph.runs.load import load_run
     from dnw_graph.training.distributed import choose_device
     from dnw_graph.training.evaluate import evaluate
     from dnw_graph.training.learner import PRECISIONS, check_precision
-    from dnw_graph.training.restore import load_run
-    from dnw_graph.training.run_directory import locate_checkpoint
 
     directory = locate_checkpoint(path, checkpoint)
     cfg, model = load_run(directory, overrides=overrides)

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from dnw_graph.interchange import save_graph
     from dnw_graph.interchange.extract import graph_of
     from dnw_graph.interchange.part import part_of
-    from dnw_graph.training.restore import load_run
+    from dnw_graph.runs.load import load_run
 
     _, model = load_run(args.run, checkpoint=args.checkpoint)
     graph = part_of(

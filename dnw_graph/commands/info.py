@@ -141,7 +141,7 @@ def _rules() -> list[str] | None:
 
 
 def _networks() -> list[str]:
-    from dnw_graph.training.config import Model
+    from dnw_graph.config import Model
 
     return list(get_args(Model.model_fields["network"].annotation))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 _OVERRIDE = re.compile(r"[^-/=][^/=]*=")
 
 if TYPE_CHECKING:
-    from dnw_graph.training.config import Config
+    from dnw_graph.config import Config
 
 
 def add_config(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -88,6 +88,6 @@ def overrides_of(args: argparse.Namespace) -> list[str]:
 
 def read_config(args: argparse.Namespace) -> Config:
     """The configuration of --config with the overrides of --set and --data-dir."""
-    from dnw_graph.training.config import load_config
+    from dnw_graph.config import load_config
 
     return load_config(args.config, overrides_of(args))

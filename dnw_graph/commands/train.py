@@ -10,7 +10,7 @@ from dnw_graph.commands import options
 from dnw_graph.commands.main import INTERRUPTED
 
 if TYPE_CHECKING:
-    from dnw_graph.training.schema import Config
+    from dnw_graph.config.schema import Config
     from dnw_graph.training.session import Summary
 
 HELP = "train a network; also under torchrun"
@@ -50,7 +50,7 @@ def _run_dir(args: argparse.Namespace, cfg: Config) -> Path:
     if args.run_dir is not None:
         return Path(args.run_dir)
     if args.resume not in (None, "auto"):
-        from dnw_graph.training.run_directory import locate_checkpoint, run_of
+        from dnw_graph.runs.directory import locate_checkpoint, run_of
 
         return run_of(locate_checkpoint(args.resume, "last"))
     return Path("runs") / f"{cfg.data.dataset}-{Path(args.config).stem}-seed{cfg.training.seed}"

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from dnw_graph.config.schema import IN_MEMORY
 from dnw_graph.data.batches import Batches, DataSection, Share, check_num_classes
 from dnw_graph.errors import InputError
-from dnw_graph.training.schema import IN_MEMORY
 
 __all__ = ["DATASETS", "Batches", "DataSection", "open_data"]
 

@@ -120,9 +120,9 @@ def read_subject(path: str | Path, checkpoint: str = "best") -> Subject:
 
 def _of_run(path: Path, checkpoint: str) -> Subject:
     from dnw_graph.interchange.extract import graph_of
-    from dnw_graph.training.checkpoint import read_state
-    from dnw_graph.training.restore import load_run
-    from dnw_graph.training.run_directory import locate_checkpoint, run_of
+    from dnw_graph.runs.checkpoint import read_state
+    from dnw_graph.runs.directory import locate_checkpoint, run_of
+    from dnw_graph.runs.load import load_run
 
     directory = locate_checkpoint(path, checkpoint)
     cfg, model = load_run(directory)

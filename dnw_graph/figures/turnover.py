@@ -14,8 +14,8 @@ from dnw_graph.errors import InputError
 from dnw_graph.figures import style
 from dnw_graph.figures.cohorts import Cohorts, changing_wirings, cohorts_of
 from dnw_graph.figures.subject import Subject
-from dnw_graph.training.history import read_records
-from dnw_graph.training.run_directory import RunDirectory
+from dnw_graph.runs.directory import RunDirectory
+from dnw_graph.runs.history import read_records
 
 HEIGHT = 8.6
 MAX_COHORTS = 6

@@ -15,7 +15,7 @@ from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.tiny_static import tiny_static
 
 if TYPE_CHECKING:
-    from dnw_graph.training.config import Config
+    from dnw_graph.config import Config
 
 WIRED: dict[str, Callable[..., WiredNetwork]] = {"mobilenet_v1": mobilenet_v1, "tiny_static": tiny_static}
 DENSE: dict[str, Callable[..., nn.Module]] = {
@@ -32,7 +32,7 @@ def build_model(cfg: Config) -> nn.Module:
     rule has no use for.
     """
     # Here, so that networks can be built in code where there is no pydantic.
-    from dnw_graph.training.config import Config
+    from dnw_graph.config import Config
 
     if not isinstance(cfg, Config):
         raise InputError(

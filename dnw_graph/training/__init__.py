@@ -1,6 +1,6 @@
-"""Configuration, training loop, checkpoints, evaluation.
+"""The training loop and all it needs: steps, optimiser, schedule, averaged weights, scores, processes.
 
-`train` and `load_run` are imported on first use, so that reading a configuration needs no torch.
+`train` is imported on first use, since it brings all of torch.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dnw_graph.training.loop import train
-    from dnw_graph.training.restore import load_run
 
-__all__ = ["load_run", "train"]
+__all__ = ["train"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,8 +18,4 @@ def __getattr__(name: str) -> Any:
         from dnw_graph.training.loop import train
 
         return train
-    if name == "load_run":
-        from dnw_graph.training.restore import load_run
-
-        return load_run
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import torch
 
+from dnw_graph.config.schema import Config
 from dnw_graph.models.network import WiredNetwork
+from dnw_graph.runs.checkpoint import write_checkpoint
+from dnw_graph.runs.directory import RunDirectory
+from dnw_graph.runs.state import Position
+from dnw_graph.runs.weights import restore_wiring_facts, wiring_facts
 from dnw_graph.training import random_state
-from dnw_graph.training.checkpoint import write_checkpoint
 from dnw_graph.training.distributed import World
 from dnw_graph.training.learner import Learner
-from dnw_graph.training.run_directory import RunDirectory
-from dnw_graph.training.schema import Config
 from dnw_graph.training.session import checkpoint_state
-from dnw_graph.training.state import Position
-from dnw_graph.training.weights import restore_wiring_facts, wiring_facts
 
 
 def adopt(cfg: Config, model: WiredNetwork, run_dir: str | Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dnw_graph.training.schema import Optimizer
+from dnw_graph.config.schema import Optimizer
 
 
 def parameter_groups(model: Any, options: Optimizer) -> list[dict[str, Any]]:

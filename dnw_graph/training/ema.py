@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from dnw_graph.models import is_wired
-from dnw_graph.training.rule_state import restore_rule_state, rule_state
-from dnw_graph.training.weights import load_weights
+from dnw_graph.runs.rule_state import restore_rule_state, rule_state
+from dnw_graph.runs.weights import load_weights
 
 
 class AveragedWeights:

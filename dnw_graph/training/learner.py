@@ -11,20 +11,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dnw_graph.config.schema import Config
 from dnw_graph.errors import InputError
 from dnw_graph.message_passing import find_backend
 from dnw_graph.models import is_wired
 from dnw_graph.models.registry import build_model
-from dnw_graph.training.checkpoint import read_tensors
+from dnw_graph.runs.checkpoint import read_tensors
+from dnw_graph.runs.rule_state import restore_rule_state, rule_state
+from dnw_graph.runs.state import damaged
+from dnw_graph.runs.weights import load_weights, restore_wiring_facts
 from dnw_graph.training.decay import parameter_groups, selected_decay
 from dnw_graph.training.distributed import World
 from dnw_graph.training.ema import AveragedWeights
 from dnw_graph.training.metrics import Tally
 from dnw_graph.training.random_state import seed_all
-from dnw_graph.training.rule_state import restore_rule_state, rule_state
-from dnw_graph.training.schema import Config
-from dnw_graph.training.state import damaged
-from dnw_graph.training.weights import load_weights, restore_wiring_facts
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _MOMENTUM = "momentum_buffer"

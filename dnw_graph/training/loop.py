@@ -8,18 +8,18 @@ from pathlib import Path
 
 import torch
 
+from dnw_graph.config.schema import Config
 from dnw_graph.data import Batches, open_data
 from dnw_graph.errors import InputError
+from dnw_graph.runs.directory import RunDirectory
+from dnw_graph.runs.journal import Journal
+from dnw_graph.runs.plugins import load_plugins
+from dnw_graph.runs.state import Position
 from dnw_graph.training.distributed import World, join
 from dnw_graph.training.learner import Learner
-from dnw_graph.training.log import Journal
-from dnw_graph.training.plugins import load_plugins
 from dnw_graph.training.progress import Display
-from dnw_graph.training.restore import restore_session
-from dnw_graph.training.run_directory import RunDirectory
-from dnw_graph.training.schema import Config
+from dnw_graph.training.resume import restore_session
 from dnw_graph.training.session import Session, Summary
-from dnw_graph.training.state import Position
 from dnw_graph.training.stop import StopRequest
 
 

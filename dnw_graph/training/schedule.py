@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dnw_graph.training.schema import Schedule
+from dnw_graph.config.schema import Schedule
 
 
 def learning_rate(schedule: Schedule, peak: float, step: int, steps_per_epoch: int, epochs: int) -> float:

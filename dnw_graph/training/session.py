@@ -8,27 +8,30 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from dnw_graph.config.schema import Config
 from dnw_graph.data import Batches
 from dnw_graph.errors import InputError
+from dnw_graph.runs.checkpoint import find_checkpoint, write_checkpoint
+from dnw_graph.runs.directory import RunDirectory
+from dnw_graph.runs.history import history_of
+from dnw_graph.runs.journal import Journal
+from dnw_graph.runs.state import Position
+from dnw_graph.runs.weights import wiring_facts
 from dnw_graph.training import random_state
-from dnw_graph.training.checkpoint import find_checkpoint, write_checkpoint
 from dnw_graph.training.distributed import World
 from dnw_graph.training.evaluate import evaluate
-from dnw_graph.training.history import history_of
 from dnw_graph.training.learner import Learner
-from dnw_graph.training.log import Journal
 from dnw_graph.training.progress import Display
-from dnw_graph.training.run_directory import RunDirectory
 from dnw_graph.training.schedule import learning_rate
-from dnw_graph.training.schema import Config
-from dnw_graph.training.state import Position
 from dnw_graph.training.stop import StopRequest
 from dnw_graph.training.transfer import ready_for
-from dnw_graph.training.weights import wiring_facts
+
+if TYPE_CHECKING:
+    from dnw_graph.training.wiring_log import WiringLog
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self._clock = time.perf_counter()
+        self._wiring_log: WiringLog | None = None
 
     @property
     def finished(self) -> bool:
@@ -154,13 +158,16 @@ class Session:
             return
         epoch = self.position.epoch
         self.run.save_wiring(epoch, self.learner.model.wirings())
-        if self.cfg.logging.tensorboard:
+        if self.journal.writer is not None:
             # From the files, since the epoch before may have been another process.
             history = history_of(self.run.path)
             before = history.wiring(epoch - 1) if epoch - 1 in history.epochs else None
-            self.journal.add_wiring(
-                self.learner.model.layout, history.wiring(epoch), before, self.position.step
-            )
+            if self._wiring_log is None:
+                # Pictures need matplotlib, of which a run without TensorBoard has no use.
+                from dnw_graph.training.wiring_log import WiringLog
+
+                self._wiring_log = WiringLog(self.journal.writer, self.learner.model.layout)
+            self._wiring_log.add(history.wiring(epoch), before, self.position.step)
         self._clock = time.perf_counter()
 
     def save(self, name: str = "last") -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from dnw_graph.analysis.densities import densities_of
 from dnw_graph.analysis.wiring import Wiring, wiring_from_ids
 from dnw_graph.graph.layout import Layout
-from dnw_graph.training.history import Wiring as Stored
+from dnw_graph.runs.history import Wiring as Stored
 
 WIDTH, HEIGHT, DPI = 8.75, 7.5, 80
 """Inches, and pixels per inch, of the adjacency picture."""

@@ -7,10 +7,10 @@ import torch
 
 import dnw_graph as dg
 from dnw_graph.accounting import bound
+from dnw_graph.config import config_from_dict
 from dnw_graph.errors import InputError
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
-from dnw_graph.training.config import config_from_dict
 
 NARROW = ((4, 6, 1, 1), (6, 8, 2, 3), (8, 8, 2, 2))
 

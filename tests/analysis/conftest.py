@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from dnw_graph.analysis.source import wiring_of
 from dnw_graph.analysis.wiring import Wiring, wiring_from_ids
+from dnw_graph.config import config_from_dict
 from dnw_graph.graph.layout import Layout, chain_of_stages, groups_with_readout
 from dnw_graph.models.registry import build_model
+from dnw_graph.runs.directory import RunDirectory
 from dnw_graph.training.adopt import adopt
-from dnw_graph.training.config import config_from_dict
-from dnw_graph.training.run_directory import RunDirectory
 
 CHAIN = chain_of_stages([(3, 4, 1, 2), (4, 3, 2, 3)])
 READOUT = groups_with_readout([3, 4, 4], 3)

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from original_training import Original, OriginalLearner
 
 import dnw_graph as dg
+from dnw_graph.config.schema import Optimizer
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
-from dnw_graph.training.schema import Optimizer
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 COMMON = {"rule": "top_k", "num_classes": 10, "backend": "dense"}

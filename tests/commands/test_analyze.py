@@ -13,9 +13,9 @@ import pytest
 
 import dnw_graph as dg
 from dnw_graph.commands.main import main
+from dnw_graph.config import config_from_dict
+from dnw_graph.runs.checkpoint import write_checkpoint
 from dnw_graph.training.adopt import adopt
-from dnw_graph.training.checkpoint import write_checkpoint
-from dnw_graph.training.config import config_from_dict
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from dnw_graph.commands.main import main
-from dnw_graph.training import load_run
+from dnw_graph.runs import load_run
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"

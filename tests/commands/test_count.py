@@ -95,7 +95,7 @@ def a_run(monkeypatch):
 
     def of(path: str) -> None:
         cfg = dg.load_config(path)
-        monkeypatch.setattr("dnw_graph.training.restore.load_run", lambda _: (cfg, dg.build_model(cfg)))
+        monkeypatch.setattr("dnw_graph.runs.load.load_run", lambda _: (cfg, dg.build_model(cfg)))
 
     return of
 

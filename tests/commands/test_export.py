@@ -11,12 +11,12 @@ from rich.console import Console
 import dnw_graph as dg
 from dnw_graph.commands import export
 from dnw_graph.commands.main import main
+from dnw_graph.config import config_from_dict
 from dnw_graph.interchange import Graph
 from dnw_graph.interchange.formats import BY_NAME
 from dnw_graph.models.network import WiredNetwork
-from dnw_graph.training import load_run
+from dnw_graph.runs import load_run
 from dnw_graph.training.adopt import adopt
-from dnw_graph.training.config import config_from_dict
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dnw_graph.config.schema import Data
 from dnw_graph.data import Batches, open_data
-from dnw_graph.training.schema import Data
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ import pytest
 import torch
 from matplotlib.text import Text
 
+from dnw_graph.config import config_from_dict
 from dnw_graph.figures.subject import Subject, read_subject, subject_of
 from dnw_graph.interchange.extract import graph_of
 from dnw_graph.interchange.graph import Graph
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.network import WiredNetwork
+from dnw_graph.runs.directory import RunDirectory
 from dnw_graph.training.adopt import adopt
-from dnw_graph.training.config import config_from_dict
-from dnw_graph.training.run_directory import RunDirectory
 
 
 @pytest.fixture

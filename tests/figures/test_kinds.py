@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 
 from dnw_graph.commands.main import main
+from dnw_graph.config import config_from_dict
 from dnw_graph.figures.kinds import KINDS, draw
 from dnw_graph.figures.style import DPI, WIDTH
 from dnw_graph.figures.subject import Subject
 from dnw_graph.interchange import save_graph
 from dnw_graph.interchange.graph import Graph
 from dnw_graph.models import build_model
-from dnw_graph.training.checkpoint import write_checkpoint
-from dnw_graph.training.config import config_from_dict
+from dnw_graph.runs.checkpoint import write_checkpoint
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from dnw_graph.commands.main import main
-from dnw_graph.training.config import Config, config_from_dict, dump_config
+from dnw_graph.config import Config, config_from_dict, dump_config
 
 SCRIPT = Path(__file__).with_name("small_network.py")
 

@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from dnw_graph.config import config_from_dict
 from dnw_graph.models import registry
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
-from dnw_graph.training.config import config_from_dict
 from dnw_graph.training.distributed import World, join
 from dnw_graph.training.learner import Learner
 

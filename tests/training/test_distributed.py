@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from dnw_graph.data import open_data
 from dnw_graph.errors import InputError
 from dnw_graph.models import registry
-from dnw_graph.training import load_run
+from dnw_graph.runs import load_run
 from dnw_graph.training.distributed import World, choose_device, fingerprint
 from dnw_graph.training.evaluate import evaluate
 

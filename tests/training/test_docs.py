@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from dnw_graph.commands.evaluate import measure
+from dnw_graph.config import Config, config_from_dict, load_config
+from dnw_graph.config.yaml_text import parse_yaml
 from dnw_graph.errors import InputError
-from dnw_graph.training import run_directory, train
-from dnw_graph.training.config import Config, config_from_dict, load_config
-from dnw_graph.training.yaml_text import parse_yaml
+from dnw_graph.runs import directory
+from dnw_graph.training import train
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
@@ -79,7 +80,7 @@ def test_types_on_the_page_are_those_of_the_error_messages(section):
 
 def test_keys_that_may_change_in_a_resumed_run_are_on_the_page():
     sentence = PAGE.split("Only these keys may change:")[1].split("\n\nWith more")[0]
-    assert set(quoted(sentence)) == run_directory._FREE | run_directory._FREE_KEYS
+    assert set(quoted(sentence)) == directory._FREE | directory._FREE_KEYS
 
 
 def test_published_recipes_are_those_of_the_configurations():

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from dnw_graph.models import build_model
-from dnw_graph.training import load_run, train
+from dnw_graph.runs import load_run
+from dnw_graph.training import train
 from dnw_graph.training.ema import AveragedWeights
 
 

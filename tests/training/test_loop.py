@@ -10,9 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from dnw_graph.config import load_config
 from dnw_graph.errors import InputError
-from dnw_graph.training import load_run, train
-from dnw_graph.training.config import load_config
+from dnw_graph.runs import load_run
+from dnw_graph.training import train
 from dnw_graph.training.session import Session
 
 

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from dnw_graph.errors import InputError
+from dnw_graph.runs.rule_state import rule_state
 from dnw_graph.training import train
-from dnw_graph.training.rule_state import rule_state
 from dnw_graph.training.session import Session
 from dnw_graph.wiring import Rule, StageView, register, strongest
 from dnw_graph.wiring import rule as rule_module

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
+from dnw_graph.config.schema import Schedule
 from dnw_graph.training.schedule import learning_rate
-from dnw_graph.training.schema import Schedule
 
 
 def lr(step: int, **options) -> float:

@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from dnw_graph.errors import InputError
-from dnw_graph.training import load_run, train
-from dnw_graph.training.checkpoint import read_state
+from dnw_graph.runs import load_run
+from dnw_graph.runs.checkpoint import read_state
+from dnw_graph.training import train
 from dnw_graph.training.distributed import World
 from dnw_graph.training.learner import Learner
-from dnw_graph.training.restore import restore_session
+from dnw_graph.training.resume import restore_session
 
 AVERAGED = ("training.epochs=1", "training.ema_decay=0.9")
 WRONG = ("x", None, -1, 10**30, [], {"x": 1})

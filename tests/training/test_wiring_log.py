@@ -10,8 +10,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dnw_graph.graph.layout import chain_of_stages
+from dnw_graph.runs.history import history_of
 from dnw_graph.training import train
-from dnw_graph.training.history import history_of
 from dnw_graph.training.wiring_log import DPI, HEIGHT, WIDTH, WiringLog
 
 

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from dnw_graph.errors import InputError
-from dnw_graph.training.state import check_state, damaged
+from dnw_graph.runs.state import check_state, damaged
 
 FORMAT = "dnw-graph checkpoint"
 VERSION = 1

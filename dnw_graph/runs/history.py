@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dnw_graph.errors import InputError
-from dnw_graph.training.run_directory import WIRING_VERSION, RunDirectory
+from dnw_graph.runs.directory import WIRING_VERSION, RunDirectory
 
 Wiring = dict[str, npt.NDArray[np.int64]]
 """Selected candidate ids [k] of every stage, ascending: stage_0, …, and head of a wired classifier."""

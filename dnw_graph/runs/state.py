@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dnw_graph.config.complaint import show
 from dnw_graph.errors import InputError
-from dnw_graph.training.complaint import show
 
 Count = Annotated[int, Field(ge=0)]
 Word = Annotated[int, Field(ge=0, lt=2**32)]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dnw_graph.config import load_config
 from dnw_graph.errors import InputError
-from dnw_graph.training.config import load_config
 
 TINY = """
 model: {network: tiny_static, edges: 32000, image_size: 32, num_classes: 10}

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from dnw_graph.config import config_from_dict, dump_config
+from dnw_graph.config.schema import Config
+from dnw_graph.config.yaml_text import spell
 from dnw_graph.errors import InputError
-from dnw_graph.training.checkpoint import find_checkpoint, read_state
-from dnw_graph.training.config import config_from_dict, dump_config
-from dnw_graph.training.plugins import plugin_hint, same_plugins
-from dnw_graph.training.schema import Config
-from dnw_graph.training.yaml_text import spell
+from dnw_graph.runs.checkpoint import find_checkpoint, read_state
+from dnw_graph.runs.plugins import plugin_hint, same_plugins
 
 WIRING_VERSION = 1
 _OWN = {"config.yaml", "metrics.jsonl", "tensorboard", "checkpoints", "wiring"}

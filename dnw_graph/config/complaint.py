@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from dnw_graph.training.schema import Config, Section
-from dnw_graph.training.yaml_text import spell
+from dnw_graph.config.schema import Config, Section
+from dnw_graph.config.yaml_text import spell
 
 Location = tuple[Any, ...]
 

@@ -14,39 +14,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dnw_graph.config.complaint import combination, field_at, sentence, show, wrong_combinations
+from dnw_graph.config.schema import Config
+from dnw_graph.config.yaml_text import parse_yaml, write_yaml
 from dnw_graph.errors import InputError
-from dnw_graph.training.complaint import combination, field_at, sentence, show, wrong_combinations
-from dnw_graph.training.schema import (
-    Checkpoint,
-    Config,
-    Data,
-    Gradient,
-    Logging,
-    Model,
-    Optimizer,
-    Schedule,
-    Section,
-    Training,
-)
-from dnw_graph.training.yaml_text import parse_yaml, write_yaml
-
-__all__ = [
-    "Checkpoint",
-    "Config",
-    "Data",
-    "Gradient",
-    "Logging",
-    "Model",
-    "Optimizer",
-    "Schedule",
-    "Section",
-    "Training",
-    "config_from_dict",
-    "dump_config",
-    "load_config",
-    "to_yaml",
-]
-
 
 Origins = dict[tuple[str, ...], str]
 

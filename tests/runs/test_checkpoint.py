@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dnw_graph.errors import InputError
-from dnw_graph.training.checkpoint import (
+from dnw_graph.runs.checkpoint import (
     VERSION,
     find_checkpoint,
     read_state,
@@ -88,7 +88,7 @@ def test_a_full_disk_is_told_in_a_sentence_and_the_old_checkpoint_stays(tmp_path
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("dnw_graph.training.checkpoint.os.fsync", full)
+        patch.setattr("dnw_graph.runs.checkpoint.os.fsync", full)
         with pytest.raises(InputError, match="No space left on device"):
             write(tmp_path / "last", 2)
     assert read(tmp_path / "last") == (1, 1.0)

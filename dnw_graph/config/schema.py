@@ -1,6 +1,6 @@
 """What a configuration may say: its sections, their keys, units, defaults and limits.
 
-Reading files, overrides and wording of errors: `dnw_graph.training.config`, which re-exports all of this.
+Reading files, overrides and wording of errors: `dnw_graph.config.files`, which re-exports all of this.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from dnw_graph.training.yaml_text import spell
+from dnw_graph.config.yaml_text import spell
 
 WIRED_NETWORKS = ("tiny_static", "mobilenet_v1")
 ONE_STAGE_NETWORKS = ("tiny_static",)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from dnw_graph.training.config import Config, config_from_dict, dump_config, load_config, to_yaml
-from dnw_graph.training.yaml_text import parse_yaml
+from dnw_graph.config import Config, config_from_dict, dump_config, load_config, to_yaml
+from dnw_graph.config.yaml_text import parse_yaml
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "configs").rglob("*.yaml"))

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from dnw_graph.errors import InputError
-from dnw_graph.training.history import history_of, read_records, read_wiring
-from dnw_graph.training.run_directory import RunDirectory
+from dnw_graph.runs.directory import RunDirectory
+from dnw_graph.runs.history import history_of, read_records, read_wiring
 
 
 @pytest.fixture

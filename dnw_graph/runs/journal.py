@@ -6,12 +6,7 @@ import json
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from dnw_graph.graph.layout import Layout
-    from dnw_graph.training.history import Wiring
-    from dnw_graph.training.wiring_log import WiringLog
+from typing import Any
 
 VERSION = 1
 
@@ -24,47 +19,37 @@ class Journal:
     (nats), "train_top1" (fraction), "swaps" (edges that entered the wiring), "images_per_second"; epochs also
     "test_loss", "test_top1", "test_top5" (of more than five classes), "seconds" (training alone),
     "test_seconds".
+
+    writer  torch's SummaryWriter; None without TensorBoard
     """
 
     def __init__(self, metrics: Path, tensorboard: Path | None, position: int = 0, step: int = 0) -> None:
         """Cut metrics.jsonl to `position` bytes and TensorBoard's curves to `step`."""
         self._file = metrics.open("ab")
         self._file.truncate(min(position, metrics.stat().st_size))
-        self._writer = None
-        self._wiring_log: WiringLog | None = None
+        self.writer: Any = None
         if tensorboard is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(tensorboard), purge_step=step + 1)
+            self.writer = SummaryWriter(str(tensorboard), purge_step=step + 1)
 
     def add(self, record: dict[str, Any]) -> None:
         """Append one record; numbers go to TensorBoard by optimiser step as well."""
         line = json.dumps({**record, "version": VERSION}, allow_nan=False)
         self._file.write(line.encode() + b"\n")
         self._file.flush()
-        if self._writer is not None:
+        if self.writer is not None:
             for name, value in record.items():
                 if name not in ("kind", "step", "epoch"):
                     group = "epoch" if record["kind"] == "epoch" else "step"
-                    self._writer.add_scalar(f"{group}/{name}", value, record["step"])
-
-    def add_wiring(self, layout: Layout, now: Wiring, before: Wiring | None, step: int) -> None:
-        """Show TensorBoard the wiring after an epoch, `before` that of the epoch before; see `WiringLog`."""
-        if self._writer is None:
-            return
-        if self._wiring_log is None:
-            # Pictures need matplotlib, of which a run without TensorBoard has no use.
-            from dnw_graph.training.wiring_log import WiringLog
-
-            self._wiring_log = WiringLog(self._writer, layout)
-        self._wiring_log.add(now, before, step)
+                    self.writer.add_scalar(f"{group}/{name}", value, record["step"])
 
     def position(self) -> int:
         """Bytes of metrics.jsonl, all of them on the disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        if self._writer is not None:
-            self._writer.flush()
+        if self.writer is not None:
+            self.writer.flush()
         return os.fstat(self._file.fileno()).st_size
 
     def __enter__(self) -> Journal:
@@ -74,5 +59,5 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-        if self._writer is not None:
-            self._writer.close()
+        if self.writer is not None:
+            self.writer.close()

@@ -1,25 +1,21 @@
-"""From a checkpoint back to a network, or to a run in progress."""
+"""From a run directory back to its network."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
+from dnw_graph.config.files import override_list
+from dnw_graph.config.schema import Config
 from dnw_graph.errors import InputError
 from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.registry import build_model
-from dnw_graph.training import random_state
-from dnw_graph.training.checkpoint import read_state, read_tensors
-from dnw_graph.training.config import override_list
-from dnw_graph.training.learner import Learner
-from dnw_graph.training.plugins import plugin_hint
-from dnw_graph.training.run_directory import config_of, locate_checkpoint
-from dnw_graph.training.schema import Config
-from dnw_graph.training.state import Position, damaged
-from dnw_graph.training.weights import load_weights, restore_wiring_facts
+from dnw_graph.runs.checkpoint import read_state, read_tensors
+from dnw_graph.runs.directory import config_of, locate_checkpoint
+from dnw_graph.runs.plugins import plugin_hint
+from dnw_graph.runs.weights import load_weights, restore_wiring_facts
 
 _FREE_IN_USE = {
     "model.backend",
@@ -69,33 +65,3 @@ def refuse_other_networks(overrides: Iterable[str]) -> None:
                 f"--set {override}: a trained network is what it is; only data.* and "
                 f"{', '.join(sorted(_FREE_IN_USE))} can be changed here."
             )
-
-
-def restore_session(directory: Path, learner: Learner) -> tuple[Position, int]:
-    """Put a run back to where its checkpoint stands → (position, bytes of metrics.jsonl that belong to it).
-
-    Raises InputError when the checkpoint is damaged, has no state of training, or was written by another
-    number of processes.
-    """
-    path, state = directory / "state.json", read_state(directory)
-    for name in ("ranks", "position", "metrics_bytes", "learner"):
-        if state.get(name) is None:
-            raise InputError(
-                f"{path}: lacks {name}, which training needs to go on; use a checkpoint that training wrote."
-            )
-    _check_ranks(state["ranks"], learner.world.size, directory)
-    learner.load(directory, state)
-    try:
-        random_state.restore(state["ranks"][learner.world.rank]["random"])
-    except (ValueError, TypeError, RuntimeError) as error:
-        what = f"holds no state of random generators ({' '.join(str(error).split())})"
-        raise damaged(path, what) from error
-    return Position(**state["position"]), state["metrics_bytes"]
-
-
-def _check_ranks(ranks: list[Mapping[str, Any]], processes: int, directory: Path) -> None:
-    if len(ranks) != processes:
-        raise InputError(
-            f"{directory}: was written by {len(ranks)} processes and this run has {processes}; go on with "
-            f"torchrun --nproc-per-node {len(ranks)}."
-        )
