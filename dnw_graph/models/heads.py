@@ -6,7 +6,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dnw_graph.graph.channel_graph import channel_graph
+from dnw_graph.graph.channel_graph import channel_graph, wiring_data
 from dnw_graph.graph.layout import Layout
 from dnw_graph.graph.status import Flags
 from dnw_graph.models.stage import WiredStage
@@ -53,7 +53,7 @@ class WiredClassifier(nn.Module):
     def graph(self):  # type: ignore[no-untyped-def]
         """The wiring from pooled channels to classes as a DGL graph (see `channel_graph`)."""
         weight = self.wiring.effective().detach()[self.wiring.selected]
-        return channel_graph(self.layout, [self.wiring.selected], [weight], 1)
+        return channel_graph(wiring_data(self.layout, [self.wiring.selected], [weight], 1))
 
 
 class TinyHead(nn.Module):
