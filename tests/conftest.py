@@ -80,9 +80,8 @@ def _asks_dgl(item: pytest.Item) -> bool:
         if isinstance(item, pytest.Function) and hasattr(item, "callspec")
         else ()
     )
-    return item.get_closest_marker("needs_dgl") is not None or "dgl" in [
-        each for each in given if isinstance(each, str)
-    ]
+    named = any(each in ("dgl", ".bin") for each in given if isinstance(each, str))
+    return named or item.get_closest_marker("needs_dgl") is not None
 
 
 def pytest_report_header() -> str:

@@ -68,6 +68,7 @@ def test_importing_the_guards_imports_nothing_heavy(interpreter: Interpreter) ->
     assert interpreter(code) == "[]"
 
 
+@pytest.mark.needs_dgl
 def test_dgl_passes_messages_without_a_warning_or_a_file_in_home(
     interpreter: Interpreter, tmp_path: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_dgl_passes_messages_without_a_warning_or_a_file_in_home(
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.needs_dgl
 def test_torchvision_works_and_dgl_after_it(interpreter: Interpreter) -> None:
     code = """
         from dnw_graph.dependencies import load_dgl, load_torchvision
@@ -291,6 +293,7 @@ def test_a_broken_package_is_one_sentence(interpreter: Interpreter) -> None:
     assert "\n" not in message
 
 
+@pytest.mark.needs_dgl
 def test_another_dgl_backend_is_refused(interpreter: Interpreter) -> None:
     message = interpreter(PRINT_ERROR.format(call="load_dgl()"), DGLBACKEND="mxnet")
     assert message.startswith("DGLBACKEND=mxnet: ")
