@@ -11,7 +11,7 @@ STAMP := $(VENV)/installed-with-$(subst /,-,$(PYTHON))
 KERNELS := $(VENV)/kernels-built
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format clean
+.PHONY: help setup demo test test-all test-newest test-matrix wheel lint format clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -27,6 +27,32 @@ test: lint ## Check style and types, then run the tests.
 test-all: lint ## The same with the slow tests.
 	$(BIN)/python -m pytest -m ''
 
+# Environments with the newest and with the lowest versions that pyproject.toml allows, neither of them pinned,
+# made from the wheel: what `pip install` gives.
+SMOKE := tests/smoke/smoke.py
+WHEEL = $$(echo dist/dnw_graph-*.whl)
+
+test-newest: .venv-newest/installed ## Try the wheel with the newest versions of all packages.
+	$(CURDIR)/.venv-newest/bin/python $(SMOKE)
+
+test-matrix: test-newest .venv-lowest/installed ## The same, and with the lowest versions (on Python 3.10 or 3.11).
+	$(CURDIR)/.venv-lowest/bin/python $(SMOKE)
+
+wheel: dist/built ## Build the wheel in dist/.
+
+dist/built: $(KERNELS) $(shell find dnw_graph configs -name '*.py' -o -name '*.yaml' -o -name '*.[ch]')
+	@rm -rf build dist && $(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir dist . && rm -rf build && touch $@
+
+.venv-newest/installed: pyproject.toml
+.venv-lowest/installed: pyproject.toml constraints/lowest.py
+.venv-%/installed: dist/built
+	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	@if [ $* = lowest ]; then .venv-$*/bin/python constraints/lowest.py "$(WHEEL)" > .venv-$*/versions.txt; \
+	 else : > .venv-$*/versions.txt; fi
+	@.venv-$*/bin/python -m pip install --disable-pip-version-check --quiet --upgrade --upgrade-strategy eager \
+	 $(PIP_ARGS) -c .venv-$*/versions.txt "$(WHEEL)[figures,tensorboard]" \
+	&& .venv-$*/bin/python -m pip install --disable-pip-version-check --quiet --force-reinstall --no-deps "$(WHEEL)" && touch $@
+
 lint: $(KERNELS) ## Check style, format and types.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -37,7 +63,7 @@ format: $(STAMP) ## Rewrite the sources in the project's format.
 	$(BIN)/ruff format
 
 clean: ## Remove the environment, caches and build products; runs/ and data/ stay.
-	rm -rf $(VENV) build dist *.egg-info dnw_graph/native/*.so .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-newest .venv-lowest build dist *.egg-info dnw_graph/native/*.so .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find dnw_graph tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(STAMP): pyproject.toml $(wildcard constraints/*)

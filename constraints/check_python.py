@@ -6,22 +6,21 @@ Runs before anything is installed and under any Python 3, old ones included: hen
 import platform
 import sys
 
-SUPPORTED = ((3, 10), (3, 11), (3, 12))
+SUPPORTED = ((3, 10), (3, 11), (3, 12), (3, 13))
 
 
-def complaint(version, system, machine):
-    """Return why DGL has no wheel for (major, minor) on this system and machine; empty if it has one."""
-    if system != "Linux" or machine not in ("x86_64", "AMD64"):
-        return (
-            f"DGL has no wheel for {system} on {machine}; use Linux on x86-64, "
-            "there with `make PYTHON=python3.11 ...`."
-        )
+def complaint(version, system):
+    """Return why the Makefile cannot use Python (major, minor) on this system; empty if it can."""
+    found = ".".join(str(part) for part in version)
+    if version < SUPPORTED[0]:
+        return f"dnw-graph needs Python 3.10 or newer, not {found}; for example `make PYTHON=python3.11 ...`."
     if version not in SUPPORTED:
-        found = ".".join(str(part) for part in version)
         return (
-            f"DGL has no wheel for Python {found}; use 3.10, 3.11 or 3.12, "
-            "for example `make PYTHON=python3.11 ...`."
+            f"constraints/ has no tested versions for Python {found}; use 3.10 to 3.13, for example "
+            "`make PYTHON=python3.11 ...`, or take the newest with `pip install .`."
         )
+    if system not in ("Linux", "Darwin"):
+        return f"The Makefile is for Linux and macOS; on {system} run `pip install .`."
     return ""
 
 
@@ -32,7 +31,7 @@ def constraints_file(version):
 
 def main():
     version = tuple(sys.version_info[:2])
-    problem = complaint(version, platform.system(), platform.machine())
+    problem = complaint(version, platform.system())
     if problem:
         sys.exit(problem)
     print(constraints_file(version))

@@ -1,7 +1,8 @@
 """The only door to DGL and torchvision, two packages whose wheels lag behind or diverge from torch.
 
 Importing this module imports neither them nor torch; call `load_dgl()` or `load_torchvision()` where the
-module is needed. The guards change how a package is imported, never what it computes.
+module is needed. The guards change how a package is imported, never what it computes. `missing_of` says
+which packages of an extra are not installed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from types import ModuleType
 from typing import Any
 
 from dnw_graph.errors import InputError
+
+# What is imported of each extra of pyproject.toml that the package itself uses.
+EXTRAS = {"figures": ("matplotlib",), "tensorboard": ("tensorboard", "matplotlib")}
 
 
 @cache
@@ -59,6 +63,15 @@ def load_torchvision() -> ModuleType:
         return sys.modules["torchvision"]
     with _no_fakes_without_operators():
         return _import("torchvision")
+
+
+def missing_of(extra: str) -> str | None:
+    """What an extra of this package lacks here, as a clause with the fix; None if everything is installed."""
+    absent = [package for package in EXTRAS[extra] if not _exists(package)]
+    if not absent:
+        return None
+    are = "is" if len(absent) == 1 else "are"
+    return f"{' and '.join(absent)} {are} not installed; run `pip install 'dnw-graph[{extra}]'`"
 
 
 class _AbsentGraphBolt(ModuleType):
@@ -130,7 +143,10 @@ def _import(package: str) -> ModuleType:
 def _missing(package: str, *, needed_by: str) -> str:
     running = ".".join(map(str, sys.version_info[:2]))
     if package == "dgl" and not (3, 10) <= sys.version_info[:2] <= (3, 12):
-        return f"DGL has no wheel for Python {running}; use Python 3.10, 3.11 or 3.12."
+        return (
+            f"DGL has no wheel for Python {running}; use Python 3.10, 3.11 or 3.12, or what needs no DGL: "
+            "the other backends, GraphML, npz and node-link files, dg.to_networkx."
+        )
     return (
         f"{package}, which {needed_by} needs, is not installed for this Python {running}; "
         f"run `pip install {package}`."

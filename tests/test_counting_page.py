@@ -58,7 +58,7 @@ def example():
 
 def test_status_of_the_nodes(example):
     told = [row[-1] for row in rows("node")]
-    assert [STATUS_NAMES[code] for code in example.graph().ndata["status"]] == told
+    assert [STATUS_NAMES[code] for code in example.wiring_data().nodes["status"]] == told
 
 
 def test_exact(example):

@@ -68,6 +68,7 @@ def test_importing_the_guards_imports_nothing_heavy(interpreter: Interpreter) ->
     assert interpreter(code) == "[]"
 
 
+@pytest.mark.needs_dgl
 def test_dgl_passes_messages_without_a_warning_or_a_file_in_home(
     interpreter: Interpreter, tmp_path: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_dgl_passes_messages_without_a_warning_or_a_file_in_home(
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.needs_dgl
 def test_torchvision_works_and_dgl_after_it(interpreter: Interpreter) -> None:
     code = """
         from dnw_graph.dependencies import load_dgl, load_torchvision
@@ -245,7 +247,38 @@ def test_python_without_a_dgl_wheel_is_named(interpreter: Interpreter) -> None:
         except dependencies.InputError as error:
             print(error)
     """
-    assert interpreter(code, fakes={}) == "DGL has no wheel for Python 3.13; use Python 3.10, 3.11 or 3.12."
+    assert interpreter(code, fakes={}) == (
+        "DGL has no wheel for Python 3.13; use Python 3.10, 3.11 or 3.12, or what needs no DGL: "
+        "the other backends, GraphML, npz and node-link files, dg.to_networkx."
+    )
+
+
+def test_what_an_extra_lacks_is_named_with_the_fix(interpreter: Interpreter) -> None:
+    code = """
+        from dnw_graph.dependencies import missing_of
+        print(missing_of("figures"))
+        print(missing_of("tensorboard"))
+    """
+    assert interpreter(code, fakes={"matplotlib/__init__.py": ""}).splitlines() == [
+        "None",
+        "tensorboard is not installed; run `pip install 'dnw-graph[tensorboard]'`",
+    ]
+
+
+def test_a_figure_without_matplotlib_is_refused_in_one_sentence(interpreter: Interpreter) -> None:
+    code = """
+        from pathlib import Path
+        from dnw_graph.errors import InputError
+        from dnw_graph.figures.kinds import check_request
+        try:
+            check_request("adjacency", Path("a.png"), other=False)
+        except InputError as error:
+            print(error)
+    """
+    assert interpreter(code, fakes={}) == (
+        "--kind adjacency cannot be drawn: matplotlib is not installed; "
+        "run `pip install 'dnw-graph[figures]'`"
+    )
 
 
 def test_what_dgl_itself_misses_is_named(interpreter: Interpreter) -> None:
@@ -260,6 +293,7 @@ def test_a_broken_package_is_one_sentence(interpreter: Interpreter) -> None:
     assert "\n" not in message
 
 
+@pytest.mark.needs_dgl
 def test_another_dgl_backend_is_refused(interpreter: Interpreter) -> None:
     message = interpreter(PRINT_ERROR.format(call="load_dgl()"), DGLBACKEND="mxnet")
     assert message.startswith("DGLBACKEND=mxnet: ")

@@ -19,6 +19,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTIL
 FOREIGN = re.compile(r"import pandas")
 
 
+@pytest.mark.needs_dgl
 @pytest.mark.filterwarnings("ignore:unclosed file")
 @pytest.mark.parametrize("block", [block for block in BLOCKS if not FOREIGN.search(block)])
 def test_code_of_the_page_runs(

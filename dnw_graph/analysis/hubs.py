@@ -72,7 +72,7 @@ def _least(candidates: int, own: int, drawn: int, nodes: int) -> int:
 def top_share(degree: npt.NDArray[np.int64], percent: int) -> float:
     """Share of all edge ends that are at the busiest `percent` of the nodes (rounded up). degree int64 [N]"""
     count = -(-len(degree) * percent // 100)
-    return float(np.sort(degree)[-count:].sum() / max(degree.sum(), 1))
+    return float(np.sort(degree)[-count:].sum() / max(int(degree.sum()), 1))
 
 
 def _numbers(wiring: Wiring) -> Numbers:

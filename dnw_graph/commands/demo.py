@@ -11,11 +11,11 @@ from pathlib import Path
 
 from dnw_graph.commands import evaluate, options
 from dnw_graph.commands.main import INTERRUPTED
-from dnw_graph.errors import InputError
+from dnw_graph.dependencies import missing_of
 
 HELP = "train on scikit-learn's digits, evaluate, save and draw the wiring (about a minute)"
 
-CONFIG = Path(__file__).parents[2] / "configs" / "digits" / "tiny_static_dnw.yaml"
+CONFIG = "digits/tiny_static_dnw"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,10 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if not CONFIG.is_file():
-        raise InputError(
-            f"{CONFIG}: no such file; run the demo from a clone of the repository, which has configs/"
-        )
     from dnw_graph.config import load_config
     from dnw_graph.training import train
 
@@ -65,10 +61,16 @@ def _export(place: Path) -> None:
     wiring, picture = place / "wiring.graphml", place / "wiring.png"
     subject = read_subject(place)
     save_graph(subject.graph, wiring)
-    draw("layered", picture, subject)
+    if (missing := missing_of("figures")) is None:
+        draw("layered", picture, subject)
     print(f"run      {place}")
     print(f"wiring   {wiring}, {subject.graph.num_nodes:,} nodes and {subject.graph.num_edges:,} edges")
-    print(f"picture  {picture}, its nodes level by level and its strongest edges; any image viewer opens it")
+    if missing is None:
+        print(
+            f"picture  {picture}, its nodes level by level and its strongest edges; any image viewer opens it"
+        )
+    else:
+        print(f"picture  none: {missing}")
     print("\nthe wiring opens in Gephi, Cytoscape and other programs for graphs, and in Python:")
     print("    import networkx as nx")
     print(f"    wiring = nx.read_graphml({str(wiring)!r})")
@@ -76,6 +78,8 @@ def _export(place: Path) -> None:
     print("\nmore pictures and other formats:")
     print(f"    {_program('dnw-graph')} visualize {place} --kind adjacency -o {place / 'adjacency.png'}")
     print(f"    {_program('dnw-graph')} export {place} --format gexf -o {place / 'wiring.gexf'}")
+    if missing_of("tensorboard") is not None:
+        return
     print("\nthe training's curves, and its wiring after every epoch:")
     print(f"    {_program('tensorboard')} --logdir {place}")
 

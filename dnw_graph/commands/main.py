@@ -27,6 +27,7 @@ COMMANDS = (
     "analyze",
     "visualize",
     "convert_official",
+    "configs",
     "info",
     "demo",
 )
@@ -76,7 +77,7 @@ def _overview(argv: list[str]) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
         commands.add_parser(name, help=_module(name).HELP)
-    parser.parse_args(argv)
+    parser.parse_args(argv or ["--help"])
     return 0
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dnw_graph.config.complaint import combination, has_default, sentence, show, wrong_combinations
+from dnw_graph.config.packaged import find_config
 from dnw_graph.config.schedules import SCHEDULES, Schedule
 from dnw_graph.config.schema import Config, config_with
 from dnw_graph.config.yaml_text import parse_yaml, write_yaml
@@ -29,7 +30,8 @@ MOST_TO_BLAME = 3
 def load_config(path: str | PathLike[str], overrides: Iterable[str] = ()) -> Config:
     """Read a configuration file and apply overrides, left to right.
 
-    path       YAML file with the sections that docs/training.md describes
+    path       YAML file with the sections that docs/training.md describes, or the name of one that comes with
+               the package, such as digits/tiny_static_dnw
     overrides  "section.key=value", the value in YAML; null takes the key away, so that its default holds
     Raises InputError for a missing or unreadable file, an unknown key, a wrong value or combination.
     """
@@ -37,9 +39,7 @@ def load_config(path: str | PathLike[str], overrides: Iterable[str] = ()) -> Con
         raise InputError(f"load_config reads a file and was given a {type(path).__name__}; give its path")
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give the path of a configuration (see configs/).") from None
+        text = find_config(path).read_text(encoding="utf-8")
     except IsADirectoryError:
         raise InputError(f"{path}: is a directory; give the path of a configuration file in it.") from None
     except UnicodeDecodeError:

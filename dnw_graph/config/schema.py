@@ -276,7 +276,7 @@ class Checkpoint(Section):
 class Logging(Section):
     """What is recorded; metrics.jsonl always is."""
 
-    tensorboard: bool = Field(True, description="write TensorBoard events")
+    tensorboard: bool = Field(True, description="write TensorBoard events, where TensorBoard is installed")
     every_steps: Count = Field(50, description="optimiser steps between two records of the training loss")
 
 

@@ -121,7 +121,7 @@ def _explain(figure: FigureBase, below: SubplotSpec, image: AxesImage, parts: Se
     bar.ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     bar.ax.xaxis.set_minor_formatter(NullFormatter())
-    bar.outline.set_visible(False)
+    bar.ax.spines["outline"].set_visible(False)
     bar.set_label("edges in the wiring, % of the candidates of each cell (in brackets: nodes of a cell)")
     figure.legend(
         handles=[

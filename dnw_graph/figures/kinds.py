@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from dnw_graph.dependencies import missing_of
 from dnw_graph.errors import InputError
 
 
@@ -48,14 +49,16 @@ def find_kind(name: str) -> Kind:
 
 
 def check_request(name: str, path: Path, *, other: bool) -> None:
-    """Raise InputError for what cannot be drawn, whatever the wiring.
+    """Raise InputError for what cannot be drawn, whatever the wiring, or where Matplotlib is missing.
 
     path   where to; its suffix says the format
     other  whether a second wiring is given
     """
+    kind = find_kind(name)
+    if (missing := missing_of("figures")) is not None:
+        raise InputError(f"--kind {name} cannot be drawn: {missing}")
     from dnw_graph.figures.picture import SUFFIXES, check_suffix
 
-    kind = find_kind(name)
     if kind.film and path.suffix.lower() in SUFFIXES:
         raise InputError(f"{path}: a film moves and {path.suffix} does not; write it to a .gif file")
     if path.suffix.lower() == ".gif" and not kind.film:

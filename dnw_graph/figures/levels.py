@@ -142,7 +142,7 @@ def _explain(figure: Figure, axes: Axes, subject: Subject, flows: Sequence[Flow]
     bar.set_ticks(ticks)
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"×{value:g}"))
     bar.ax.yaxis.set_minor_locator(NullLocator())
-    bar.outline.set_visible(False)
+    bar.ax.spines["outline"].set_visible(False)
     bar.set_label("edges beside random wirings of equal budget (mean)")
     total = sum(flow.edges for flow in flows)
     skipping = sum(flow.edges for flow in flows if flow.target - flow.source > 1)

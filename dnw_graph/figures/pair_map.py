@@ -55,4 +55,4 @@ def draw_pair_map(axes: Axes, bar: Axes, subject: Subject) -> None:
     assert axes.figure is not None
     scale = axes.figure.colorbar(image, cax=bar)
     scale.set_label("% of the candidates")
-    scale.outline.set_visible(False)
+    scale.ax.spines["outline"].set_visible(False)

@@ -25,13 +25,10 @@ def graph_of(model: torch.nn.Module) -> Graph:
         raise InputError(f"a network or a loaded graph is wanted, not {type(model).__name__}")
     if not isinstance(model, WiredNetwork):
         raise InputError(f"{type(model).__name__} is a dense network and has no wiring; export a wired one")
-    wiring = model.graph()
-    source, target = wiring.edges(order="eid")
-    nodes = {name: values.numpy() for name, values in wiring.ndata.items()}
-    nodes["status"] = np.array(STATUS_NAMES)[nodes["status"]]
+    data = model.wiring_data()
+    nodes: dict[str, Array] = {**data.nodes, "status": np.array(STATUS_NAMES)[data.nodes["status"]]}
     nodes |= _operations(model)
-    edges = {"source": source.numpy(), "target": target.numpy()}
-    edges |= {name: _array(wiring.edata[name]) for name in ("weight", "id")}
+    edges = {name: _array(values) for name, values in data.edges.items()}
     return Graph(nodes, edges, _attributes(model))
 
 

@@ -19,8 +19,8 @@ class Graph:
     """The wiring of a network's body. Without the stem, the head, and candidate edges that were not selected.
 
     nodes, arrays over the N nodes, which are numbered level by level:
-      level channel stage resolution stride carry  int64 [N], as in `dnw_graph.graph.channel_graph`; carry is
-                   a node's number
+      level channel stage resolution stride carry  int64 [N], as in `graph.channel_graph.WiringData`; carry
+                   is a node's number
       status       text [N]: live, constant or dead
       norm         text [N]: batch, instance, or none where the node has no operation (the last level)
       scale shift  float64 [N]: what the norm multiplies by and adds just before the ReLU. Batch norm with

@@ -12,6 +12,7 @@ import math
 from typing import NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Layout
@@ -55,7 +56,7 @@ def part_of(
         strong = np.abs(edges["weight"]) >= threshold
         edges = {name: values[strong] for name, values in edges.items()}
         nodes["status"] = _status(layout, nodes["status"], edges)
-    kept = np.ones(graph.num_nodes, dtype=bool)
+    kept: NDArray[np.bool_] = np.ones(graph.num_nodes, dtype=bool)
     if stage is not None:
         if isinstance(stage, bool) or not 0 <= stage < len(layout.stages):
             last = len(layout.stages) - 1

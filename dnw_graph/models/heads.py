@@ -6,7 +6,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dnw_graph.graph.channel_graph import channel_graph, selected_ends
+from dnw_graph.graph.channel_graph import channel_graph, selected_ends, wiring_data
 from dnw_graph.graph.layout import Layout
 from dnw_graph.graph.status import Flags
 from dnw_graph.models.arrays import array, layer_arrays, norm_arrays
@@ -76,7 +76,7 @@ class WiredClassifier(nn.Module):
         weight = self.wiring.effective().detach()[self.wiring.ids]
         selected = [self.wiring.ids]
         status = node_status(self.layout, *selected_ends(self.layout, selected))
-        return channel_graph(self.layout, selected, [weight], 1, status)
+        return channel_graph(wiring_data(self.layout, selected, [weight], 1, status))
 
 
 class TinyHead(nn.Module):

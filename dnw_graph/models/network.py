@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dnw_graph.errors import InputError
-from dnw_graph.graph.channel_graph import channel_graph, selected_ends
+from dnw_graph.graph.channel_graph import WiringData, channel_graph, selected_ends, wiring_data
 from dnw_graph.graph.layout import Ints, Layout
 from dnw_graph.graph.status import Flags
 from dnw_graph.models.body import WiredBody
@@ -147,18 +147,25 @@ class WiredNetwork(nn.Module):
         """Take the batch statistics of every batch norm over all ranks from now on."""
         synchronise(self)
 
-    def graph(self) -> dgl.DGLGraph:
-        """The current wiring of the body as one acyclic DGL graph; `channel_graph` describes its data."""
+    def wiring_data(self) -> WiringData:
+        """The current wiring of the body as plain arrays; needs no DGL."""
         stages = self.body_stages()
         with torch.no_grad():
             weights = [stage.effective()[stage.ids] for stage in stages]
         selected = [stage.ids for stage in stages]
-        return channel_graph(self.layout, selected, weights, self.stem_side, self.node_status())
+        return wiring_data(self.layout, selected, weights, self.stem_side, self.node_status())
 
     def node_status(self) -> Ints:
         """Status code of every node of the body under the current wiring, [nodes] int64."""
         source, target = selected_ends(self.layout, [stage.ids for stage in self.body_stages()])
         return node_status(self.layout, source, target, self.outputs_read())
+
+    def graph(self) -> dgl.DGLGraph:
+        """The current wiring of the body as one acyclic DGL graph; `WiringData` describes its data.
+
+        Raises InputError where DGL is not installed; `dg.to_networkx` and `dg.save_graph` need none.
+        """
+        return channel_graph(self.wiring_data())
 
     def load_graph(self, graph: Graph) -> None:
         """Take over a graph's wiring and weights; see `dnw_graph.interchange.restore.load_into`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 from dnw_graph.errors import InputError
@@ -71,10 +70,10 @@ def _share_threads(library: ctypes.CDLL) -> None:
 
 
 def _installed() -> str | None:
-    # The module's name is that of an extension so that setuptools builds and installs it, but it is no
-    # Python module: it is found, never imported.
-    found = find_spec("dnw_graph.native._kernels")
-    return None if found is None else found.origin
+    # No Python module, whatever setuptools calls it: one build serves every Python, so that the name has
+    # neither a version nor an ABI in it.
+    found = Path(__file__).with_name("_kernels.so")
+    return str(found) if found.is_file() else None
 
 
 @cache

@@ -10,6 +10,7 @@ import torch
 
 from dnw_graph.config.schema import Config
 from dnw_graph.data import Batches, open_data
+from dnw_graph.dependencies import missing_of
 from dnw_graph.errors import InputError
 from dnw_graph.runs.directory import RunDirectory
 from dnw_graph.runs.journal import Journal
@@ -90,7 +91,10 @@ def open_session(
             display = stack.enter_context(
                 Display(world.is_main, cfg.training.epochs, steps_per_epoch, position.step)
             )
-            tensorboard = run.tensorboard if cfg.logging.tensorboard else None
+            missing = missing_of("tensorboard") if cfg.logging.tensorboard else None
+            if missing is not None:
+                display.line(f"no TensorBoard events: {missing}")
+            tensorboard = run.tensorboard if cfg.logging.tensorboard and missing is None else None
             journal = (
                 stack.enter_context(Journal(run.metrics, tensorboard, journal_end, position.step))
                 if world.is_main

@@ -38,17 +38,17 @@ def test_what_is_no_network_of_ours_is_refused(wrong, sentence):
 
 
 def count_graph(model):
-    """(MACs, parameters) of the body, node by node and edge by edge, from ndata and edata alone."""
-    graph = model.graph()
-    node = {name: values.tolist() for name, values in graph.ndata.items()}
-    source, target = (ends.tolist() for ends in graph.edges())
+    """(MACs, parameters) of the body, node by node and edge by edge, from the wiring's data alone."""
+    data = model.wiring_data()
+    node = {name: values.tolist() for name, values in data.nodes.items()}
+    source, target = (data.edges[end].tolist() for end in ("source", "target"))
     macs = params = 0
     for u, v in zip(source, target, strict=True):
         if node["status"][u] == node["status"][v] == 2:
             macs += node["resolution"][v] ** 2
             params += 1
     last = max(node["level"])
-    for u in range(graph.num_nodes()):
+    for u in range(len(node["level"])):
         if node["status"][u] != 2 or node["level"][u] == last:
             continue
         macs += 9 * (-(-node["resolution"][u] // node["stride"][u])) ** 2
@@ -68,7 +68,7 @@ def test_body_agrees_with_the_graph_node_by_node(build, seed):
 @pytest.mark.parametrize("small", [False, True])
 def test_stem_and_head_of_a_mobilenet_by_hand(small):
     model = narrow(small=small, seed=3)
-    status = model.graph().ndata["status"]
+    status = model.wiring_data().nodes["status"]
     report = dg.count(model)
     stem, outputs = int((status[:4] == 2).sum()), status[-8:] == 2
     assert (report.stem.params, report.stem.macs) == (27 * stem, 27 * stem * 17 * 17)
@@ -83,7 +83,7 @@ def test_stem_and_head_of_a_mobilenet_by_hand(small):
 def test_stem_and_head_of_a_tiny_network_by_hand():
     """First two convolutions in full, the 1x1 for live channels; the classifier for live readouts."""
     model = small_tiny(edges=6, seed=2)
-    status = model.graph().ndata["status"]
+    status = model.wiring_data().nodes["status"]
     stem, readouts = int((status[:4] == 2).sum()), int((status[-3:] == 2).sum())
     assert (stem, readouts) == (3, 2)
     report = dg.count(model)

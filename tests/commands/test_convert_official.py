@@ -51,6 +51,7 @@ def test_the_run_is_counted(run: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "1125798" in capsys.readouterr().out
 
 
+@pytest.mark.needs_dgl
 def test_the_run_is_evaluated_at_its_exact_cost(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(run), "--compact", "--backend", "dgl", "--expect-exact", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

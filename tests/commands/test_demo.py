@@ -67,12 +67,3 @@ def test_taken_directories_are_counted_up(tmp_path: Path) -> None:
     (tmp_path / "demo" / "x").touch()
     (tmp_path / "demo-2").touch()
     assert demo.free_directory(tmp_path / "demo") == tmp_path / "demo-3"
-
-
-def test_without_a_clone_the_demo_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(demo, "CONFIG", tmp_path / "configs" / "digits" / "tiny_static_dnw.yaml")
-    assert main(["demo", "--run-dir", str(tmp_path / "run")]) == 2
-    assert "run the demo from a clone of the repository" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []

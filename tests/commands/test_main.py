@@ -131,13 +131,17 @@ def test_closed_pipe_is_quiet(printing: str) -> None:
     assert process.returncode == 141
 
 
+def test_without_a_command_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert entry.main([]) == 0
+    assert "train a network" in capsys.readouterr().out
+
+
 # Wrong command lines
 
 
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [
-        ([], "the following arguments are required: COMMAND; see dnw-graph --help."),
         (["trian"], '"trian" is no command; did you mean train?'),
         (["xyzzy"], f'"xyzzy" is no command; known are {", ".join(entry.COMMANDS)}.'),
         (["--verbose"], "see dnw-graph --help."),

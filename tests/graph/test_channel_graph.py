@@ -13,6 +13,7 @@ from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
 
 
+@pytest.mark.needs_dgl
 def test_nine_nodes_carry_their_data(nine_nodes):
     graph = nine_nodes.graph()
     data = {name: values.tolist() for name, values in graph.ndata.items()}
@@ -27,6 +28,7 @@ def test_nine_nodes_carry_their_data(nine_nodes):
     }
 
 
+@pytest.mark.needs_dgl
 def test_nine_nodes_have_seven_edges_with_weight_and_id(nine_nodes):
     graph = nine_nodes.graph()
     source, target = graph.edges()
@@ -47,7 +49,7 @@ def test_nine_nodes_have_seven_edges_with_weight_and_id(nine_nodes):
 def test_nodes_that_the_classifier_does_not_read_are_dead(nine_nodes, monkeypatch):
     """If only node 7 is read, all that ends in node 6 alone is dead; 3 → 5 → 7 is constant."""
     monkeypatch.setattr(nine_nodes, "outputs_read", lambda: torch.tensor([False, True, False]).numpy())
-    assert nine_nodes.graph().ndata["status"].tolist() == [0, 0, 0, 1, 0, 1, 0, 1, 0]
+    assert nine_nodes.wiring_data().nodes["status"].tolist() == [0, 0, 0, 1, 0, 1, 0, 1, 0]
 
 
 def networks():
@@ -69,6 +71,7 @@ def networks():
     }
 
 
+@pytest.mark.needs_dgl
 @pytest.mark.parametrize("name", ["mobilenet", "small", "tiny"])
 def test_graph_is_acyclic_and_speaks_the_numbering_of_the_parameters(name):
     model = networks()[name]
@@ -87,6 +90,7 @@ def test_graph_is_acyclic_and_speaks_the_numbering_of_the_parameters(name):
         assert torch.equal(candidates.parameter.detach()[ids], graph.edata["weight"][here])
 
 
+@pytest.mark.needs_dgl
 def test_a_source_sends_at_the_resolution_of_its_target():
     model = networks()["mobilenet"]
     graph = model.graph()
@@ -96,6 +100,7 @@ def test_a_source_sends_at_the_resolution_of_its_target():
     assert torch.equal(sent, resolution[target])
 
 
+@pytest.mark.needs_dgl
 def test_small_classifier_is_a_graph_of_its_own():
     """8 pooled channels, 4 classes, ceil(0.3 · 32) = 10 edges."""
     model = networks()["small"]
@@ -107,6 +112,7 @@ def test_small_classifier_is_a_graph_of_its_own():
     assert read.nonzero().squeeze(1).tolist() == sorted(set(source.tolist()))
 
 
+@pytest.mark.needs_dgl
 def test_readout_nodes_name_their_twin():
     graph = networks()["tiny"].graph()
     assert graph.ndata["carry"].tolist() == [-1] * 13 + [9, 10, 11, 12]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import dnw_graph as dg
+from dnw_graph.message_passing import backends
 
 LARGE = ["random_x225", "dnw_x225", "small_x15", "small_x15_liveout"]
 OTHERS = ["cifar_dnw_step", "tiny_static_dnw"]
@@ -45,7 +46,8 @@ def compared(golden):
         case = golden(name)
         model = imported(case, torch.float64)
         images = case.images.double()
-        found = {backend: dg.compile(model, backend).run(images) for backend in ("dgl", "csr")}
+        sparse = [each.name for each in backends() if each.name in ("dgl", "csr") and each.reason() is None]
+        found = {backend: dg.compile(model, backend).run(images) for backend in sparse}
         return case, dg.count(model).macs, found
 
     return run

@@ -35,6 +35,7 @@ def test_a_constant_map_sees_the_border(networks):
     assert executed.macs == dg.count(model).macs == 0
 
 
+@pytest.mark.needs_dgl
 def test_compiled_nine_nodes(nine_nodes, networks):
     """Live: 0, 2, 4, 6. Constant: 3, which hears nothing, then 5 and 7 behind it, and 8. Dead: 1."""
     model = nine_nodes.double()

@@ -188,6 +188,7 @@ def test_a_csv_reader_finds_edges_and_nodes(nine: nn.Module, tmp_path: Path) -> 
     assert about["attributes"]["class_names"] == ["<cat>", "dog & co"]
 
 
+@pytest.mark.needs_dgl
 def test_dgl_reads_its_own(nine: nn.Module, tmp_path: Path) -> None:
     dg.save_graph(nine, tmp_path / "w.bin")
     (graph,), labels = load_dgl().load_graphs(str(tmp_path / "w.bin"))

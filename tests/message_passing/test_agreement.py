@@ -55,6 +55,7 @@ def test_backend_agrees_with_the_formula(block, backend, case, reach):
         assert torch.equal(base[0], g)
 
 
+@pytest.mark.needs_dgl
 @given(
     targets=st.integers(1, 9),
     sources=st.integers(1, 9),

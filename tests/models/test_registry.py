@@ -39,6 +39,7 @@ def test_every_dense_config_builds(path):
     assert not is_wired(dg.build_model(dg.load_config(path)))
 
 
+@pytest.mark.needs_dgl
 def test_imagenet_network_is_one_graph_of_5984_nodes():
     model = dg.build_model(dg.load_config(CONFIGS / "imagenet" / "random_x0.225.yaml"))
     graph = model.graph()
@@ -50,6 +51,7 @@ def test_imagenet_network_is_one_graph_of_5984_nodes():
     assert graph.ndata["resolution"].unique().tolist() == [7, 14, 28, 56, 112]
 
 
+@pytest.mark.needs_dgl
 def test_tiny_network_is_one_graph_of_900_nodes_and_32000_edges():
     model = dg.build_model(dg.load_config(CONFIGS / "digits" / "tiny_static_dnw.yaml"))
     graph = model.graph()

@@ -151,6 +151,7 @@ def test_evaluation_repeats_the_scores_of_training(run, command, records):
     assert report["images_per_second"] > 0
 
 
+@pytest.mark.needs_dgl
 def test_evaluation_by_every_backend_and_batch_size_agrees(run, command):
     reports = [
         json.loads(command("evaluate", run, "--json", "--backend", backend, "--batch-size", size)[1])
