@@ -12,7 +12,8 @@ from dnw_graph.inference.plan import Builder
 from dnw_graph.inference.stem import CompiledTinyStem
 from dnw_graph.message_passing.edge_index import rows_of
 from dnw_graph.models.node_operation import InstanceNorm
-from dnw_graph.native.tables import ABSENT, LINE, MESSAGES, NODE, POOL, STEM, Operation, Tables, padded
+from dnw_graph.native.structures import ABSENT, MESSAGES, NODE, POOL, STEM, Operation
+from dnw_graph.native.tables import LINE, Tables, padded
 
 # Bytes of all sources' tiles that stay in a core's second-level cache beside the edges, and the fewest pixels
 # for which the edges are worth reading.
@@ -133,7 +134,7 @@ def _add_stage(
         if stage.carries and level == len(steps) - 1:
             twins = np.full(end - first, ABSENT)
             twins[_array(stage.readout)] = _array(stage.twin)
-            messages.carry, messages.carried = builder.constants.add_numbers(twins), z
+            messages.start_row, messages.start = builder.constants.add_numbers(twins), z
             _set_base(builder, messages, readout_base)
         elif base is not None:
             _set_base(builder, messages, base[first - offsets[1] : end - offsets[1]])

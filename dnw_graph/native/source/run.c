@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#include "plan_private.h"
+#include "plan.h"
 #include "team.h"
 
 enum { MOST_OPERATIONS = 63, ROWS_OF_A_BAND = 4 };
@@ -116,9 +116,9 @@ static void launch(const worker *w, const plan_operation *o, int first_row, int 
             .base = constant(p, o->base),
             .base_stride = o->base_stride,
             .base_row = o->base < 0 ? 0 : p->numbers + o->base_row,
-            .carried = o->carry < 0 ? 0 : map_of(w, o->carried, o->carried_map),
-            .carried_stride = o->carry < 0 ? 0 : p->buffers[o->carried].stride,
-            .carry = o->carry < 0 ? 0 : p->numbers + o->carry,
+            .start = o->start < 0 ? 0 : map_of(w, o->start, o->start_map),
+            .start_stride = o->start < 0 ? 0 : p->buffers[o->start].stride,
+            .start_row = o->start < 0 ? 0 : p->numbers + o->start_row,
             .pitch = (int)out->pitch,
             .source_ring = (int)in->ring,
             .target_ring = (int)out->ring,

@@ -8,14 +8,14 @@
 enum { AHEAD = 8 }; /* edges: what the source of a later one sends is fetched meanwhile */
 
 #define TILE(N)                                                                                               \
-    INLINE void tile_##N(const edge *e, const edge *end, const float *h, float *z, float start,               \
-                         const float *base, const float *carried, int far) {                                  \
+    INLINE void tile_##N(const edge *e, const edge *end, const float *h, float *z, float bias,                \
+                         const float *base, const float *start, int far) {                                    \
         vec sum[N];                                                                                           \
-        for (int i = 0; i < N; i++) sum[i] = splat(start);                                                    \
+        for (int i = 0; i < N; i++) sum[i] = splat(bias);                                                     \
         if (base)                                                                                             \
             for (int i = 0; i < N; i++) sum[i] += load(base + i * LANES);                                     \
-        if (carried)                                                                                          \
-            for (int i = 0; i < N; i++) sum[i] += load(carried + i * LANES);                                  \
+        if (start)                                                                                            \
+            for (int i = 0; i < N; i++) sum[i] += load(start + i * LANES);                                    \
         for (; e < end; e++) {                                                                                \
             const float *from = h + e->offset;                                                                \
             ONE_ADDRESS(from);                                                                                \
@@ -32,7 +32,8 @@ enum { AHEAD = 8 }; /* edges: what the source of a later one sends is fetched me
             tile_##N(a->edges + a->pointer[t], a->edges + a->pointer[t + 1], a->sources + source,             \
                      a->targets + t * a->target_stride + target, a->bias ? a->bias[t] : 0.0f,                  \
                      a->base && a->base_row[t] >= 0 ? a->base + a->base_row[t] * a->base_stride + pixel : 0,   \
-                     a->carry && a->carry[t] >= 0 ? a->carried + a->carry[t] * a->carried_stride + pixel : 0, a->blocks == 1); \
+                     a->start && a->start_row[t] >= 0 ? a->start + a->start_row[t] * a->start_stride + pixel : 0,     \
+                     a->blocks == 1);                                                                         \
         for (int block = 1; block < a->blocks; block++) {                                                     \
             const int32_t *pointer = a->pointer + block * a->num_targets;                                     \
             for (int t = first; t < end; t++) {                                                               \
