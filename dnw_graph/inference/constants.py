@@ -122,4 +122,5 @@ def restricted(
     places, order = (row[kept] * width + column[kept]).sort()
     value = wired.block_weights()[position][index.position[kept][order]].detach()
     renumbered = EdgeIndex.of_positions(places, targets.numel(), width)
-    return EdgeIndex(renumbered.pointer, renumbered.source, renumbered.position, sources.numel()), value
+    shape = targets.numel(), sources.numel()
+    return EdgeIndex(renumbered.pointer, renumbered.source, renumbered.position, (shape,)), value

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.message_passing import EdgeIndex, choose_backend, message_passing
 from dnw_graph.message_passing.executed import record
 from dnw_graph.models.node_operation import InstanceNorm, NodeOperation
@@ -94,7 +95,7 @@ def fused(z: Tensor) -> NodeKernels | None:
     """Kernels that do a node operation in one pass over maps of this kind; None where torch is to do it."""
     if z.device.type != "cuda" or availability.reason() or availability.refusal(z.device, z.dtype):
         return None
-    return node_kernels(z.device, z.dtype)
+    return node_kernels(z.device, z.dtype, NodeSpec("affine"))
 
 
 @dataclass(frozen=True)

@@ -4,65 +4,30 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dnw_graph.graph.layout import Block
-from dnw_graph.message_passing.edge_index import EdgeIndex
+from dnw_graph.message_passing.edge_index import EdgeIndex, bounds_of
 
 
-@dataclass(frozen=True)
-class StageIndex:
-    """Selected edges of all blocks of a stage, compressed by target; R rows and C columns of all blocks.
+def index_of_stage(ids: Tensor, blocks: Sequence[Block]) -> EdgeIndex:
+    """Index of the ascending candidate ids [k] int64 of the stage that has these blocks.
 
-    A row is a target node of one block, in block order, a column a source node of one. All shapes follow
-    from the stage and the number of edges, so that making it reads no value: on a GPU the host does not wait.
-
-    pointer   [R + 1] int64: edges of row r are pointer[r] .. pointer[r + 1]
-    column    [k] int64: column of each edge, from 0 to C - 1, ascending within a row
-    position  [k] int64: place of each edge's weight in the stage's parameter (the selected ids)
-    rows, columns   first row and first column of each block, and R and C
+    Its positions are the ids. All shapes follow from the stage and the number of edges, so that making it
+    reads no value: on a GPU the host does not wait.
     """
-
-    pointer: Tensor
-    column: Tensor
-    position: Tensor
-    rows: tuple[int, ...]
-    columns: tuple[int, ...]
-
-    @property
-    def blocks(self) -> list[tuple[int, int]]:
-        """(targets, sources) of each block."""
-        sizes = zip(pairwise(self.rows), pairwise(self.columns), strict=True)
-        return [(end - first, last - begin) for (first, end), (begin, last) in sizes]
-
-    @staticmethod
-    def of_ids(ids: Tensor, blocks: Sequence[Block]) -> StageIndex:
-        """Ascending candidate ids [k] int64 of the stage that has these blocks."""
-        rows, columns = _bounds(tuple(blocks))
-        start, shift = _rows_on(tuple(blocks), ids.device)
-        row = torch.searchsorted(start, ids, right=True) - 1
-        return StageIndex(torch.searchsorted(ids, start), ids + shift[row], ids, rows, columns)
-
-    def by_column(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The same edges compressed by source: their order [k], pointer [C + 1], row of each [k]."""
-        order = torch.argsort(self.column, stable=True)
-        bounds = torch.arange(self.columns[-1] + 1, device=order.device)
-        edges = torch.arange(order.numel(), device=order.device)
-        row = torch.searchsorted(self.pointer, edges, right=True) - 1
-        return order, torch.searchsorted(self.column[order], bounds), row[order]
+    start, shift = _rows_on(tuple(blocks), ids.device)
+    row = torch.searchsorted(start, ids, right=True) - 1
+    return EdgeIndex(torch.searchsorted(ids, start), ids + shift[row], ids, _shapes(blocks))
 
 
-def _bounds(blocks: tuple[Block, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """First row and first column of each block, then the number of rows and columns."""
-    rows = accumulate((block.num_targets for block in blocks), initial=0)
-    columns = accumulate((block.num_sources for block in blocks), initial=0)
-    return tuple(rows), tuple(columns)
+def _shapes(blocks: Sequence[Block]) -> tuple[tuple[int, int], ...]:
+    return tuple((block.num_targets, block.num_sources) for block in blocks)
 
 
 @lru_cache(maxsize=64)
@@ -70,7 +35,7 @@ def _rows_on(blocks: tuple[Block, ...], device: torch.device) -> tuple[Tensor, T
     """Of each row: its first candidate's id (and the end of all); what makes an id of it a column."""
     starts = [block.offset + np.arange(block.num_targets) * block.num_sources for block in blocks]
     first_id = np.concatenate([*starts, [blocks[-1].end]])
-    rows, columns = _bounds(blocks)
+    rows, columns = bounds_of(_shapes(blocks))
     shift = np.repeat(columns[:-1], np.diff(rows)) - first_id[:-1]
     return torch.from_numpy(first_id).to(device), torch.from_numpy(shift).to(device)
 
@@ -110,7 +75,7 @@ class StageIndices:
         self._layout = tuple(blocks)
         self._ids = torch.empty(0, dtype=torch.int64)
         self._blocks: list[EdgeIndex] | None = None
-        self._whole: StageIndex | None = None
+        self._whole: EdgeIndex | None = None
         self._cuts: Tensor | None = None
         self._copied: torch.cuda.Event | None = None
 
@@ -127,7 +92,7 @@ class StageIndices:
             self._blocks = self._split(np.searchsorted(ids.cpu().numpy(), ends).tolist(), kept)
             _let_sizes_vary(self._blocks)
             return
-        self._blocks, self._whole = None, StageIndex.of_ids(ids, self._layout)
+        self._blocks, self._whole = None, index_of_stage(ids, self._layout)
         if len(self._layout) == 1:
             return
         cuts = torch.searchsorted(ids, _ends_on(self._layout, ids.device))
@@ -145,10 +110,10 @@ class StageIndices:
             self._blocks = self._split([] if self._cuts is None else self._cuts.tolist(), None)
         return self._blocks
 
-    def whole(self) -> StageIndex:
+    def whole(self) -> EdgeIndex:
         """Index tensors of all selected edges; on a CPU made when first asked for."""
         if self._whole is None:
-            self._whole = StageIndex.of_ids(self._ids, self._layout)
+            self._whole = index_of_stage(self._ids, self._layout)
         return self._whole
 
     def _split(self, cuts: list[int], kept: list[EdgeIndex] | None) -> list[EdgeIndex]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Stage
 from dnw_graph.message_passing import EdgeIndex, choose_backend, find_backend, message_passing
-from dnw_graph.message_passing.stage_index import StageIndex, StageIndices
+from dnw_graph.message_passing.stage_index import StageIndices
 from dnw_graph.models.selected_ids import checked, number_entered, reads_at_once
 from dnw_graph.wiring import Rule, StageView, Threshold
 
@@ -205,7 +205,7 @@ class WiredStage(nn.Module):
         """Index tensors of each block's selected edges, in block order; a rewiring renews what it changed."""
         return self._indices.blocks()
 
-    def stage_index(self) -> StageIndex:
+    def stage_index(self) -> EdgeIndex:
         """Index tensors of all selected edges, made without waiting for the device."""
         return self._indices.whole()
 

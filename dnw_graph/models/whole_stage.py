@@ -7,8 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dnw_graph.message_passing.backend import goes_by_stage
-from dnw_graph.message_passing.stage_operator import BATCH, FIXED, INSTANCE, run_stage
+from dnw_graph.graph.node_spec import NodeSpec
+from dnw_graph.graph.schedule import Schedule
+from dnw_graph.message_passing.backend import takes_slices
+from dnw_graph.message_passing.edge_index import EdgeIndex
+from dnw_graph.message_passing.stage_operator import run_stage
+from dnw_graph.message_passing.stage_pass import NodeParameters
+from dnw_graph.message_passing.stage_spec import StageSpec
 from dnw_graph.models.node_operation import BatchNorm, InstanceNorm, NodeOperation
 from dnw_graph.models.stage import WiredStage
 
@@ -48,27 +53,31 @@ def run_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor
         if not trains and norm.running_mean is not None and norm.running_var is not None
     ]
     means, variances = zip(*fixed, strict=True) if fixed else ((), ())
-    backend = wired.resolved_backend(z.dtype)
     images, factor = wired.gradient_plan(z.shape[1])
+    spec = StageSpec(
+        Schedule(
+            tuple(level.size for level in wired.stage.levels),
+            tuple(block.num_targets for block in wired.stage.blocks),
+            carry,
+        ),
+        NodeSpec("batch" if batch_norms else "instance", stride=operations[0].stride, eps=norms[0].eps),
+        fixed=bool(fixed),
+        reach=wired.rule.reach,
+        images=images,
+        factor=factor,
+        backend=wired.resolved_backend(z.dtype),
+    )
     out, _, mean, variance = run_stage(
         z,
         wired.effective().to(z.dtype),
-        torch.cat([norm.weight for norm in norms]),
-        torch.cat([norm.bias for norm in norms]),
-        torch.cat([operation.kernel for operation in operations]),
-        torch.cat(means) if fixed else None,
-        torch.cat(variances) if fixed else None,
-        *_index(wired, backend, is_whole=(images, factor) == (z.shape[1], 1.0)),
-        [level.size for level in wired.stage.levels],
-        [block.num_targets for block in wired.stage.blocks],
-        operations[0].stride,
-        carry,
-        INSTANCE if not batch_norms else BATCH if trains else FIXED,
-        norms[0].eps,
-        wired.rule.reach,
-        images,
-        factor,
-        backend,
+        NodeParameters(
+            torch.cat([norm.weight for norm in norms]),
+            torch.cat([norm.bias for norm in norms]),
+            torch.cat([operation.kernel for operation in operations]),
+        ),
+        _indices(wired, spec, z.shape[1]),
+        spec,
+        (torch.cat(means), torch.cat(variances)) if fixed else None,
     )
     if trains and batch_norms:
         sizes = [norm.num_features for norm in batch_norms]
@@ -77,22 +86,10 @@ def run_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor
     return out
 
 
-def _index(
-    wired: WiredStage, backend: str, *, is_whole: bool
-) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Pointer, source and position of each block, or of the whole stage where the backend can do with that.
-
-    is_whole: unselected edges get their whole gradient
-    """
-    if goes_by_stage(backend, wired.weight.device) and wired.rule.reach == "candidates" and is_whole:
-        whole = wired.stage_index()
-        return [whole.pointer], [whole.column], [whole.position]
-    blocks = wired.indices()
-    return (
-        [block.pointer for block in blocks],
-        [block.source for block in blocks],
-        [block.position for block in blocks],
-    )
+def _indices(wired: WiredStage, spec: StageSpec, batch: int) -> list[EdgeIndex]:
+    """The index of each block, or that of the whole stage where the backend takes its slices."""
+    whole = spec.takes_whole_index(batch) and takes_slices(spec.backend, wired.weight.device)
+    return [wired.stage_index()] if whole else wired.indices()
 
 
 @torch.no_grad()
