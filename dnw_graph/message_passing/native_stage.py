@@ -27,7 +27,7 @@ _MOST_PIXELS = 2048
 _PURPOSE = "the states of an image in a stage"
 
 
-def refusal(spec: StageSpec, maps: torch.Size | tuple[int, ...]) -> str | None:
+def refusal(spec: StageSpec, maps: Sequence[int]) -> str | None:
     """Why `ImageStage` cannot run a stage of maps [S_0, B, H, W], or would be no faster; None if it can."""
     height, width = maps[2:]
     pixels, nodes = height * width, sum(spec.schedule.sizes)

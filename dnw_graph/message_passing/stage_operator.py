@@ -19,8 +19,8 @@ Source: Wortsman, Farhadi, Rastegari 2019, section 3.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -37,6 +37,18 @@ from dnw_graph.message_passing.stage_pass import NodeParameters, StagePass, imag
 from dnw_graph.message_passing.stage_spec import SCHEMA, StageSpec
 from dnw_graph.node_operation import node_kernels
 
+
+class Way(NamedTuple):
+    """A way to run a whole stage at once.  refusal: why not for maps [S_0, B, H, W], or None."""
+
+    name: str
+    refusal: Callable[[StageSpec, Sequence[int]], str | None]
+    run: Callable[[StagePass, Tensor], ImageStage]
+
+
+# Besides level by level, which any backend does; the fastest first.
+WAYS = (Way("image by image", native_stage.refusal, ImageStage),)
+
 _GIVEN = "Tensor weight, Tensor scale, Tensor shift, Tensor kernel"
 _INDICES = "Tensor[] pointer, Tensor[] source, Tensor[] position"
 
@@ -45,6 +57,18 @@ def refusal(node: NodeSpec) -> str | None:
     """Why a stage of such node operations cannot run as one operator; None if it can."""
     if node.norm not in ("batch", "instance"):
         return f"norm {node.norm}: a stage runs as a whole with norm batch or instance"
+    return None
+
+
+def reasons(spec: StageSpec, maps: Sequence[int]) -> dict[str, str | None]:
+    """Why each way to run a stage of maps [S_0, B, H, W] is passed over; the first None is taken."""
+    return {way.name: way.refusal(spec, maps) for way in WAYS} | {"level by level": None}
+
+
+def _way(of_step: StagePass, z: Tensor) -> ImageStage | None:
+    for way in WAYS:
+        if way.refusal(of_step.spec, z.shape) is None:
+            return way.run(of_step, z)
     return None
 
 
@@ -101,8 +125,9 @@ def stage(
     """`run_stage` as torch knows it; flat: `StageSpec.flat`."""
     spec = StageSpec.of(flat)
     of_step = _stage_pass(z, weight, NodeParameters(scale, shift, kernel), (pointer, source, position), spec)
-    if native_stage.refusal(spec, z.shape) is None:
-        return ImageStage(of_step, z).forward()
+    at_once = _way(of_step, z)
+    if at_once is not None:
+        return at_once.forward()
     sizes, (height, width) = spec.schedule.sizes, _sides(z.shape, spec)
     out = z.new_empty(sizes[-1], z.shape[1], height, width)
     states = z.new_empty(sum(sizes[1:-1]) * z.shape[1] * height * width)
@@ -202,10 +227,10 @@ def stage_backward(
     reached, pixels = spec.images if spec.reach == "candidates" else 0, g.shape[2] * g.shape[3]
     edges = EdgeGradient(grad_weight, of_step.backend, pixels, reached, spec.factor) if wants_weight else None
     parts = _parts(z, spec, pixels)
-    if native_stage.refusal(spec, z.shape) is None:
-        by_image = ImageStage(of_step, z)
+    at_once = _way(of_step, z)
+    if at_once is not None:
         for part in parts:
-            by_image.backward(g, part, (states, mean, variance), grad_z, gradients, edges)
+            at_once.backward(g, part, (states, mean, variance), grad_z, gradients, edges)
         if edges is not None:
             edges.finish()
         return grad_z, grad_weight, gradients.scale, gradients.shift, gradients.kernel
@@ -270,11 +295,13 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 
 
 def _backward(ctx: Any, g: Tensor | None, *unused: Tensor | None) -> tuple[Any, ...]:
-    blocks = (len(ctx.saved_tensors) - 8) // 3
+    # Once: torch.utils.checkpoint computes them anew for whoever asks.
+    saved = ctx.saved_tensors
+    blocks = (len(saved) - 8) // 3
     rest = [None, None, *([None] * blocks for _ in range(3)), *[None] * len(ctx.flat)]
     if g is None:
         return (*[None] * 5, *rest)
-    tensors, indices = ctx.saved_tensors[:8], ctx.saved_tensors[8:]
+    tensors, indices = saved[:8], saved[8:]
     parts = [list(indices[i * blocks : (i + 1) * blocks]) for i in range(3)]
     wants_weight = ctx.needs_input_grad[1]
     gradients = stage_backward(g.contiguous(), *tensors, *parts, wants_weight, *ctx.flat)

@@ -68,7 +68,7 @@ def step(case, g):
 @contextmanager
 def level_by_level():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native_stage, "refusal", lambda spec, maps: "not now")
+        patch.setattr(operator, "WAYS", ())
         yield
 
 
@@ -256,8 +256,11 @@ def test_it_executes_as_many_multiply_accumulates():
 )
 def test_where_it_is_not_used_and_why(change, maps, reason):
     *_, spec = operands((5, 9, 4), 3, (8, 8))
-    assert native_stage.refusal(spec, (5, 3, 8, 8)) is None
-    assert reason in str(native_stage.refusal(replace(spec, **change), maps))
+    assert operator.reasons(spec, (5, 3, 8, 8))["image by image"] is None
+    found = operator.reasons(replace(spec, **change), maps)
+    assert list(found) == ["image by image", "level by level"]
+    assert reason in found["image by image"]
+    assert found["level by level"] is None
 
 
 def test_another_backend_goes_level_by_level(taken):
