@@ -112,7 +112,7 @@ class Builder:
             kind, macs, numbers = "nodes", 9 * channels, channels * read[1] * read[2]
         else:
             kind, macs, numbers = "pooling", 0, channels * read[1] * read[2]
-        if operation.start != ABSENT:
+        if operation.added != ABSENT:
             numbers += channels * pixels
         return Work(self.stage, self.level, kind, macs * pixels, 4 * (numbers + channels * pixels))
 
@@ -275,7 +275,7 @@ def _buffers(operation: Operation) -> list[int]:
 
 def _read(operation: Operation) -> list[int]:
     read = [] if operation.kind == STEM else [operation.source]
-    return read if operation.start == ABSENT else [*read, operation.start]
+    return read if operation.added == ABSENT else [*read, operation.added]
 
 
 def _merged(shared: list[int | None], own: list[int | None]) -> list[int]:

@@ -134,7 +134,7 @@ def _add_stage(
         if stage.carries and level == len(steps) - 1:
             twins = np.full(end - first, ABSENT)
             twins[_array(stage.readout)] = _array(stage.twin)
-            messages.start_row, messages.start = builder.constants.add_numbers(twins), z
+            messages.added_row, messages.added = builder.constants.add_numbers(twins), z
             _set_base(builder, messages, readout_base)
         elif base is not None:
             _set_base(builder, messages, base[first - offsets[1] : end - offsets[1]])

@@ -137,9 +137,9 @@ class Operation:
     base_row: int = ABSENT
     pointer: int = ABSENT
     edges: int = ABSENT
-    start_row: int = ABSENT
-    start: int = ABSENT
-    start_map: int = 0
+    added: int = ABSENT
+    added_map: int = 0
+    added_row: int = ABSENT
     tile: int = 0
     blocks: int = 1
     eps: int = ABSENT

@@ -110,9 +110,9 @@ typedef struct {
     int64_t step;
     int64_t option; /* STEM: ReLU follows; NODE: instance norm; POOL: window */
     int64_t scale, shift, kernel, bias;
-    int64_t base, base_stride, base_row;
-    int64_t pointer, edges, start_row;
-    int64_t start, start_map; /* buffer and first map of what targets start from */
+    int64_t base, base_stride, base_row; /* constant maps that are there before any message */
+    int64_t pointer, edges;
+    int64_t added, added_map, added_row; /* a buffer and its first map, whose maps are there, too */
     int64_t tile;  /* pixels of a tile of MESSAGES */
     int64_t blocks; /* of its sources: edges are sorted by block, then by target */
     int64_t eps;   /* place in the constants */

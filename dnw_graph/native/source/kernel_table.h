@@ -12,6 +12,13 @@
 
 enum { MOST_LANES = 16 };
 
+/* Maps that are there before any message: target t has number row[t] of them (−1: none). They are never rings. */
+typedef struct {
+    const float *maps; /* or NULL */
+    int64_t stride;
+    const int32_t *row;
+} initial_maps;
+
 typedef struct {
     const float *sources;
     float *targets;
@@ -20,13 +27,8 @@ typedef struct {
                             /* pointer[i + 1], i = b · targets + t */
     const edge *edges;
     const float *bias; /* [targets], or NULL */
-    const float *base; /* maps that are there before any message, or NULL; target t has number base_row[t] of */
-    const int32_t *base_row; /* them (-1: none) */
-    int64_t base_stride;
-    const float *start; /* maps of which target t adds number start_row[t] (-1: none), or NULL */
-    int64_t start_stride;
-    const int32_t *start_row;
-    int pitch, source_ring, target_ring; /* base and start maps are never rings */
+    initial_maps there[2];
+    int pitch, source_ring, target_ring;
     int num_targets, blocks;
     int tile; /* pixels of all sources of a block that are worth keeping in cache */
 } messages_arguments;

@@ -106,6 +106,11 @@ static void launch(const worker *w, const plan_operation *o, int first_row, int 
         };
         p->kernels->node(&a, first_row, end_row, first, end);
     } else if (o->kind == MESSAGES) {
+        initial_maps base = {0}, added = {0};
+        if (o->base >= 0) base = (initial_maps){p->constants + o->base, o->base_stride, p->numbers + o->base_row};
+        if (o->added >= 0)
+            added = (initial_maps){map_of(w, o->added, o->added_map), p->buffers[o->added].stride,
+                                   p->numbers + o->added_row};
         const messages_arguments a = {
             .sources = map_of(w, o->in, o->in_map),
             .targets = map_of(w, o->out, o->out_map),
@@ -113,12 +118,7 @@ static void launch(const worker *w, const plan_operation *o, int first_row, int 
             .pointer = p->numbers + o->pointer,
             .edges = p->edges + o->edges,
             .bias = constant(p, o->bias),
-            .base = constant(p, o->base),
-            .base_stride = o->base_stride,
-            .base_row = o->base < 0 ? 0 : p->numbers + o->base_row,
-            .start = o->start < 0 ? 0 : map_of(w, o->start, o->start_map),
-            .start_stride = o->start < 0 ? 0 : p->buffers[o->start].stride,
-            .start_row = o->start < 0 ? 0 : p->numbers + o->start_row,
+            .there = {base, added},
             .pitch = (int)out->pitch,
             .source_ring = (int)in->ring,
             .target_ring = (int)out->ring,
