@@ -199,7 +199,7 @@ def _messages(
     )
     edges = builder.add_edges(source, column[order], weight[order])
     return Operation(
-        MESSAGES, source, 0, target, 0, targets, pointer=pointer, edges=edges, tile=tile, blocks=blocks
+        MESSAGES, source, 0, target, 0, targets, pointer=pointer, edges=edges, tile=tile, chunks=blocks
     )
 
 

@@ -270,7 +270,7 @@ def _(z, weight, scale, shift, kernel, mean, variance, pointer, source, position
     spec = StageSpec.of(flat)
     sizes, maps = spec.schedule.sizes, (z.shape[1], *_sides(z.shape, spec))
     groups = z.shape[1] if spec.node.norm == "instance" else 1
-    # Of half floats, statistics are kept in float32.
+    # Statistics of half floats are float32.
     statistics = z.new_empty(sum(sizes[:-1]) * groups, dtype=torch.promote_types(z.dtype, torch.float32))
     between = z.new_empty(sum(sizes[1:-1]) * maps[0] * maps[1] * maps[2])
     return z.new_empty(sizes[-1], *maps), between, statistics, torch.empty_like(statistics)

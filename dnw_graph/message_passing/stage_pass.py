@@ -115,7 +115,7 @@ class StagePass:
             self._record(sending, rows.shape[1])
             add = turn.level > 0
             if turn.last and not heard:
-                # Nobody wrote to the last level yet.
+                # Nothing was written to the last level yet.
                 heard = True
                 add = add and len(later) == 2
                 if add or not index.num_edges:
@@ -164,7 +164,7 @@ class StagePass:
             if edges is not None:
                 h = self._sent(turn, here, mean, rstd).reshape(turn.size, -1)
                 edges.add(turn, index, later, h)
-                # Its memory takes the gradient to it.
+                # The gradient to it takes its memory.
                 del h
             if index.num_edges:
                 found = self.nodes.backward(

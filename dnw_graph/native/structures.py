@@ -141,7 +141,7 @@ class Operation:
     added_map: int = 0
     added_row: int = ABSENT
     tile: int = 0
-    blocks: int = 1
+    chunks: int = 1
     eps: int = ABSENT
     needs: int = 0
 

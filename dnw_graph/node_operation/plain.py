@@ -96,7 +96,7 @@ def depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
 def depthwise_backward(g: Tensor, x: Tensor, kernel: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """Gradients of `depthwise` to x and kernel.
 
-    Said outright, since autograd is off inside of an operator.
+    Written out, because autograd is off inside an operator.
     """
     channels, images, height, width = x.shape
     groups = channels * images

@@ -114,7 +114,7 @@ typedef struct {
     int64_t pointer, edges;
     int64_t added, added_map, added_row; /* a buffer and its first map, whose maps are there, too */
     int64_t tile;  /* pixels of a tile of MESSAGES */
-    int64_t blocks; /* of its sources: edges are sorted by block, then by target */
+    int64_t chunks; /* of its sources: edges are sorted by chunk, then by target */
     int64_t eps;   /* place in the constants */
     int64_t needs; /* bit i: reads what operation i of its group writes */
 } plan_operation;

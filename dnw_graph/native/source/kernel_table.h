@@ -23,14 +23,14 @@ typedef struct {
     const float *sources;
     float *targets;
     int64_t target_stride;
-    const int32_t *pointer; /* [blocks · targets + 1]: edges from block b of the sources to target t are pointer[i] .. */
-                            /* pointer[i + 1], i = b · targets + t */
+    const int32_t *pointer; /* [chunks · targets + 1]: edges from chunk c of the sources to target t are pointer[i] .. */
+                            /* pointer[i + 1], i = c · targets + t */
     const edge *edges;
     const float *bias; /* [targets], or NULL */
     initial_maps there[2];
     int pitch, source_ring, target_ring;
-    int num_targets, blocks;
-    int tile; /* pixels of all sources of a block that are worth keeping in cache */
+    int num_targets, chunks;
+    int tile; /* pixels of all sources of a chunk that are worth keeping in cache */
 } messages_arguments;
 
 typedef struct {

@@ -1,4 +1,4 @@
-/* Whatever the compiler makes of vectors of 8 on a processor that is not known. */
+/* For any processor: vectors of 8, in the instructions that the compiler has for them. */
 #include "kernel_table.h"
 
 #define LANES 8

@@ -124,7 +124,7 @@ static void launch(const worker *w, const plan_operation *o, int first_row, int 
             .target_ring = (int)out->ring,
             .tile = (int)o->tile,
             .num_targets = (int)o->channels,
-            .blocks = (int)o->blocks,
+            .chunks = (int)o->chunks,
         };
         p->kernels->messages(&a, first_row, end_row, first, end);
     } else {
@@ -152,7 +152,7 @@ static int64_t macs_of(const plan *p, const plan_operation *o) {
     if (o->kind == STEM) return pixels * o->channels * 9 * p->header.image_channels;
     if (o->kind == NODE) return pixels * o->channels * 9;
     const int32_t *pointer = p->numbers + o->pointer;
-    return pixels * (pointer[o->blocks * o->channels] - pointer[0]);
+    return pixels * (pointer[o->chunks * o->channels] - pointer[0]);
 }
 
 static int share(int whole, int part, int parts) { return (int)((int64_t)whole * part / parts); }

@@ -1,7 +1,7 @@
 /* Message passing: z_t = what is there already + Σ over incoming edges of weight · h_source.
 
    A tile of N vectors of pixels stays in registers while a target's edges go by: one broadcast and N
-   fused multiply-adds with a memory operand for each edge. Where targets have many edges, sources go by in blocks whose
+   fused multiply-adds with a memory operand for each edge. Where targets have many edges, sources go by in chunks whose
    tiles stay in the first-level cache, and the sums wait in the targets meanwhile. Rows end at a multiple of 8 floats:
    where that is half a vector, HALF_TILE does what is left. */
 
@@ -36,9 +36,9 @@ enum { AHEAD = 8 }; /* edges: what the source of a later one sends is fetched me
         for (int t = first; t < end; t++)                                                                     \
             tile_##N(a->edges + a->pointer[t], a->edges + a->pointer[t + 1], a->sources + source,             \
                      a->targets + t * a->target_stride + target, a->bias ? a->bias[t] : 0.0f,                  \
-                     initial_map(&a->there[0], t, pixel), initial_map(&a->there[1], t, pixel), a->blocks == 1);\
-        for (int block = 1; block < a->blocks; block++) {                                                     \
-            const int32_t *pointer = a->pointer + block * a->num_targets;                                     \
+                     initial_map(&a->there[0], t, pixel), initial_map(&a->there[1], t, pixel), a->chunks == 1);\
+        for (int chunk = 1; chunk < a->chunks; chunk++) {                                                     \
+            const int32_t *pointer = a->pointer + chunk * a->num_targets;                                     \
             for (int t = first; t < end; t++) {                                                               \
                 float *z = a->targets + t * a->target_stride + target;                                        \
                 if (pointer[t] == pointer[t + 1]) continue;                                                   \

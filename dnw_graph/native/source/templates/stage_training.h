@@ -96,14 +96,14 @@ typedef float streamed __attribute__((vector_size(LANES * 4), may_alias));
 #define STREAM(to, value) store(to, value)
 #endif
 
-/* Other threads shall see what was streamed. */
+/* Makes what was streamed visible to other threads. */
 INLINE void finish_streams(void) {
 #if defined(__x86_64__)
     __builtin_ia32_sfence();
 #endif
 }
 
-/* Copies a map to where nobody reads it soon: past the caches, which hold what this image still needs. */
+/* Copies a map that is not read soon: past the caches, which hold what this image still needs. */
 INLINE void stream(float *to, const float *from, int64_t pixels) {
     if ((uintptr_t)to % sizeof(vec))
         memcpy(to, from, sizeof(float) * (size_t)pixels);
