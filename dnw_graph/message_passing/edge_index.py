@@ -51,12 +51,20 @@ class EdgeIndex:
         return _meant(bounds, self.sliced)
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """(targets, sources): how many rows and columns are meant."""
+        if len(self.blocks) == 1:
+            return self.blocks[0]
+        rows, columns = self.rows, self.columns
+        return rows.stop - rows.start, columns.stop - columns.start
+
+    @property
     def num_targets(self) -> int:
-        return self.rows.stop - self.rows.start
+        return self.shape[0]
 
     @property
     def num_sources(self) -> int:
-        return self.columns.stop - self.columns.start
+        return self.shape[1]
 
     @property
     def num_edges(self) -> int:
