@@ -73,5 +73,5 @@ $(STAMP): pyproject.toml $(wildcard constraints/*)
 	&& $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) -c "$$pins" -e '.[dev]' \
 	&& touch $@ $(KERNELS)
 
-$(KERNELS): $(STAMP) setup.py $(wildcard dnw_graph/native/source/*)
+$(KERNELS): $(STAMP) setup.py $(wildcard dnw_graph/native/source/* dnw_graph/native/source/templates/*)
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e . && touch $@

@@ -61,8 +61,15 @@ setup(
         Extension(
             "dnw_graph.native._kernels",
             sources=sorted(str(path) for path in SOURCE.glob("*.c")),
-            depends=sorted(str(path) for path in SOURCE.glob("*.h")),
-            extra_compile_args=["-O3", "-std=gnu11", "-pthread", "-ffp-contract=fast", "-Wno-psabi"],
+            depends=sorted(str(path) for path in SOURCE.rglob("*.h")),
+            extra_compile_args=[
+                "-O3",
+                "-std=gnu11",
+                "-pthread",
+                "-ffp-contract=fast",
+                "-fvisibility=hidden",
+                "-Wno-psabi",
+            ],
             extra_link_args=["-pthread"],
             # No compiler, no kernels: the package then works through the other backends.
             optional=True,

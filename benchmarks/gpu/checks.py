@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.gpu.network_checks import checked, network_checks
 from benchmarks.gpu.timing import DEVICE
 from dnw_graph.message_passing import EdgeIndex, find_backend
-from dnw_graph.triton.node_operation import TritonNodeKernels
+from dnw_graph.node_operation.triton import TritonNodeKernels
 
 # Greatest max|a − b| / max|b|. The interpreter cuts bfloat16 off instead of rounding it: up to 2^-7.
 LIMITS = {torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 1e-2}
@@ -58,22 +58,21 @@ def _messages(
 
     h, g, value = normal(sources, columns), normal(targets, columns), normal(edges)
     ours, dense = find_backend("triton"), find_backend("dense")
-    pointer, source = index.pointer, index.source
     of = h.double(), g.double(), value.double()
     yield (
         "aggregate",
-        _error(ours.aggregate(h, value, pointer, source), dense.aggregate(of[0], of[2], pointer, source)),
+        _error(ours.send(index, value, h)[0], dense.send(index, of[2], of[0])[0]),
     )
     yield (
         "transposed",
         _error(
-            ours.transposed(g, value, pointer, source, sources),
-            dense.transposed(of[1], of[2], pointer, source, sources),
+            ours.send_back(index, value, [g]),
+            dense.send_back(index, of[2], [of[1]]),
         ),
     )
     yield (
         "edge gradient",
-        _error(ours.edge_gradient(g, h, pointer, source), dense.edge_gradient(of[1], of[0], pointer, source)),
+        _error(ours.edge_gradient(index, [g], h), dense.edge_gradient(index, [of[1]], of[0])),
     )
 
 

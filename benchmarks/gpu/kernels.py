@@ -14,8 +14,8 @@ from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.message_passing import EdgeIndex, find_backend, usable_backend
 from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.node_operation import NodeOperation
+from dnw_graph.node_operation.triton import TritonNodeKernels
 from dnw_graph.triton.messages import weighted_rows
-from dnw_graph.triton.node_operation import TritonNodeKernels
 from dnw_graph.triton.tiles import Tile, aggregation_tile
 
 PRODUCTS = ("aggregate", "transposed", "edge gradient")
@@ -133,11 +133,11 @@ def _usable(name: str, dtype: torch.dtype) -> bool:
 
 
 def _product(name: str, which: str, index: EdgeIndex, value: Tensor, h: Tensor, g: Tensor) -> Call:
-    engine, pointer, source = find_backend(name), index.pointer, index.source
+    backend = find_backend(name)
     calls: dict[str, Call] = {
-        "aggregate": lambda: engine.aggregate(h, value, pointer, source),
-        "transposed": lambda: engine.transposed(g, value, pointer, source, index.num_sources),
-        "edge gradient": lambda: engine.edge_gradient(g, h, pointer, source),
+        "aggregate": lambda: backend.send(index, value, h)[0],
+        "transposed": lambda: backend.send_back(index, value, [g]),
+        "edge gradient": lambda: backend.edge_gradient(index, [g], h),
     }
     return calls[which]
 

@@ -26,7 +26,7 @@ from benchmarks.inference.engine_designs import bf16_error, reordered, shared_lo
 from benchmarks.inference.networks import WIRED, wired
 from dnw_graph.inference import compiled
 from dnw_graph.inference.compiled import CompiledNetwork
-from dnw_graph.inference.plan_layers import plan_of
+from dnw_graph.inference.plan_steps import plan_of
 from dnw_graph.models.network import WiredNetwork
 
 AS_IT_IS, REORDERED = "as it is", "nodes with common sources together"

@@ -56,5 +56,5 @@ def stage_messages(
 
 
 def _product(name: str, h: Tensor, value: Tensor, index: EdgeIndex) -> Callable[[], Tensor]:
-    engine = find_backend(name)
-    return lambda: engine.aggregate(h, value, index.pointer, index.source)
+    backend = find_backend(name)
+    return lambda: backend.send(index, value, h)[0]

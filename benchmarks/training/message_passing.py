@@ -21,14 +21,13 @@ DEFAULT = "configs/fashion_mnist/tiny_static_dnw.yaml"
 
 
 def products(
-    engine: Backend, index: EdgeIndex, value: Tensor, h: Tensor, g: Tensor
+    backend: Backend, index: EdgeIndex, value: Tensor, h: Tensor, g: Tensor
 ) -> dict[str, Callable[[], Tensor]]:
     """The three products of one backend on one block."""
-    pointer, source = index.pointer, index.source
     return {
-        "forward": lambda: engine.aggregate(h, value, pointer, source),
-        "to features": lambda: engine.transposed(g, value, pointer, source, index.num_sources),
-        "to selected weights": lambda: engine.edge_gradient(g, h, pointer, source),
+        "forward": lambda: backend.send(index, value, h)[0],
+        "to features": lambda: backend.send_back(index, value, [g]),
+        "to selected weights": lambda: backend.edge_gradient(index, [g], h),
     }
 
 

@@ -42,10 +42,8 @@ _CALLS = {
     "dnw_graph.node_operation.native:NativeNodeKernels.statistics": NODES,
     "dnw_graph.node_operation.native:NativeNodeKernels.forward": NODES,
     "dnw_graph.node_operation.native:NativeNodeKernels.backward": NODES_BACK,
-    "dnw_graph.message_passing.native:Native.aggregate": MESSAGES,
-    "dnw_graph.message_passing.native:Native.accumulate": MESSAGES,
-    "dnw_graph.message_passing.native:Native.transposed": MESSAGES_BACK,
-    "dnw_graph.message_passing.native:Native.transposed_of_pieces": MESSAGES_BACK,
+    "dnw_graph.message_passing.native:Native.send": MESSAGES,
+    "dnw_graph.message_passing.native:Native.send_back": MESSAGES_BACK,
     "dnw_graph.message_passing.native_stage:ImageStage.forward": STATES,
     "dnw_graph.message_passing.native_stage:ImageStage.backward": STATES_BACK,
     "dnw_graph.message_passing.edge_gradient:EdgeGradient.add": CANDIDATES,
@@ -55,7 +53,7 @@ _CALLS = {
 # Operator or scope, the whole name → part.
 _OPERATORS = {
     r"dnw_graph::message_passing": MESSAGES,
-    r"dnw_graph::message_passing_transposed": MESSAGES_BACK,
+    r"dnw_graph::send_back": MESSAGES_BACK,
     r"dnw_graph::edge_gradient": CANDIDATES,
     r"Optimizer\.step#.*": OPTIMISER,
     r"aten::(cross_entropy_loss|log_softmax|nll_loss.*|argmax)": HEAD,

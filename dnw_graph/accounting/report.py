@@ -1,7 +1,7 @@
 """What counting a network gives: parameters and multiply-accumulates (MACs), per part and in total.
 
-One MAC is two FLOPs. `macs` and `params` are exact (see `dnw_graph.program.cost`); `published_*` follow the 2019 program's
-convention (see `published.py`). The two are shown side by side and never added to each other.
+One MAC is two FLOPs. `macs` and `params` are exact (see `dnw_graph.program.cost`); `published_*` follow the
+2019 program's convention (see `published.py`). The two are shown side by side and never added to each other.
 """
 
 from __future__ import annotations
@@ -72,8 +72,9 @@ class Report:
 
     norm_and_bias_params  scales, shifts and biases of the same items: listed beside, never added
     published             the published convention, None for dense networks
-    evaluations           how often the graph of a dynamic network is applied; 0: as often as a solver chooses,
-                          and the stages' MACs are those of one evaluation; None: images go through once
+    evaluations           how often the graph of a dynamic network is applied; 0: as often as a solver
+                          chooses, and the stages' MACs are those of one evaluation; None: images go through
+                          once
     """
 
     network: str

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from importlib import metadata
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def collect() -> dict[str, Any]:
         "cuda": _cuda(),
         "backends": _backends(),
         "auto": _auto(),
+        "node_operations": _node_operations(),
         "rules": _rules(),
         "networks": _networks(),
     }
@@ -120,14 +122,30 @@ def _auto() -> dict[str, str]:
     try:
         import torch
 
-        from dnw_graph.message_passing import auto_on_cuda, choose_backend
+        from dnw_graph.message_passing import auto_on_cuda
+        from dnw_graph.message_passing.choice import reasons
     except ModuleNotFoundError as error:
         return {"cpu": _missing(error)}
-    sparse = choose_backend(torch.device("cpu"), torch.float32, 1, 10**6)
+    passed_over = reasons(torch.device("cpu"), torch.float32, 1, 10**6)
+    sparse, before = _first(passed_over)
     meanings = {"cpu": f"{sparse} for sparse wirings in float32, as measured on CPUs, else dense"}
+    meanings["cpu"] += "".join(f"; not {name}: {passed_over[name]}" for name in before)
     for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         meanings[f"cuda:{index}"] = auto_on_cuda.explanation(torch.device("cuda", index))
     return meanings
+
+
+def _node_operations() -> dict[str, dict[str, str | None]]:
+    """For each device, why each way to compute node operations in float32 is passed over; None: taken."""
+    try:
+        import torch
+
+        from dnw_graph.graph.node_spec import NodeSpec
+        from dnw_graph.node_operation import reasons
+    except ModuleNotFoundError as error:
+        return {"cpu": {"all": _missing(error)}}
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    return {name: reasons(torch.device(name), torch.float32, NodeSpec("batch")) for name in devices}
 
 
 def _rules() -> list[str] | None:
@@ -177,6 +195,7 @@ def show(report: dict[str, Any]) -> None:
     table("cuda", _cuda_rows(report["cuda"]))
     table("backends", [row for backend in report["backends"] for row in _backend_rows(backend)])
     table("backend auto", list(report["auto"].items()))
+    table("node operations", [row for each in report["node_operations"].items() for row in _way_rows(*each)])
     names = {"rules": report["rules"] or ["unknown without torch"], "networks": report["networks"]}
     table("to name in a configuration", [(kind, ", ".join(each)) for kind, each in names.items()])
 
@@ -187,6 +206,18 @@ def _backend_rows(backend: dict[str, Any]) -> list[tuple[str, str]]:
     usable = [device for device, refusal in backend["devices"].items() if refusal is None]
     rows = [(backend["name"], f"available on {', '.join(usable) or 'no device'}")]
     return rows + [("", f"not on {device}: {why}") for device, why in backend["devices"].items() if why]
+
+
+def _way_rows(device: str, reasons: dict[str, str | None]) -> list[tuple[str, str]]:
+    """The way that is taken, and why not those that come before it."""
+    taken, before = _first(reasons)
+    return [(device, taken), *(("", f"not {name}: {reasons[name]}") for name in before)]
+
+
+def _first(reasons: dict[str, str | None]) -> tuple[str, list[str]]:
+    """The first without a reason against it ("none": there is none), and those before it."""
+    before = list(takewhile(lambda name: reasons[name] is not None, reasons))
+    return (list(reasons)[len(before)] if len(before) < len(reasons) else "none"), before
 
 
 def _cuda_rows(cuda: dict[str, Any]) -> list[tuple[str, str]]:

@@ -46,7 +46,7 @@ class ConstantPart(nn.Module):
 
     @torch.no_grad()
     def forward(self, zeros: Tensor) -> dict[str, Tensor]:
-        """An image of zeros [1, C, H, W] → per state that is not 0 everywhere, its maps [channels, 1, h, w]."""
+        """An image of zeros [1, C, H, W] → maps [channels, 1, h, w] per state that is not 0 everywhere."""
         if self.part is None:
             return {}
         # Made once and kept: as exact as the weights, whatever precision is asked for at the time.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import weakref
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dnw_graph.native import library
+from dnw_graph.native.calls import done
 from dnw_graph.native.tables import Tables
 
 
@@ -19,7 +21,8 @@ class Plan:
     def __init__(self, tables: Tables, classes: int) -> None:
         self.classes, self.work = classes, tables.work
         self._library = library.load()
-        self._plan = self._library.dnw_plan_new(
+        made = ctypes.c_void_p()
+        status = self._library.dnw_plan_new(
             tables.tables.ctypes.data,
             tables.constants.ctypes.data,
             tables.constants.size,
@@ -28,9 +31,10 @@ class Plan:
             tables.edges.ctypes.data,
             tables.edges.size,
             library.instructions().encode(),
+            ctypes.byref(made),
         )
-        if not self._plan:
-            raise MemoryError(f"no memory for a network of {tables.constants.nbytes} bytes")
+        done(status, f"a network of {tables.constants.nbytes} bytes")
+        self._plan = int(made.value or 0)
         self._spaces: list[tuple[int, int]] = []
         self._lock = threading.Lock()
         weakref.finalize(self, _free, self._library, self._plan, self._spaces)
@@ -95,7 +99,7 @@ class Engine:
         return {"_make": self._make, "_kept": self._kept}
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        self.__init__(state["_make"], state["_kept"])  # type: ignore[misc, arg-type]
+        self.__init__(state["_make"], state["_kept"])  # type: ignore[misc]
 
     def run(self, images: Tensor) -> tuple[Tensor, int]:
         """images [B, C, H, W] float32 on the CPU → logits [B, classes], MACs of the whole batch."""

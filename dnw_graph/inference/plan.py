@@ -9,27 +9,20 @@ from math import prod
 import numpy as np
 
 from dnw_graph.native import library
-from dnw_graph.native.tables import (
+from dnw_graph.native.structures import (
     ABSENT,
     BY_CHANNELS,
     BY_ROWS,
-    LINE,
     MESSAGES,
     NODE,
     POOL,
-    ROW,
     STEM,
     Buffer,
-    Constants,
     Group,
     Header,
     Operation,
-    Tables,
-    Work,
-    joined_tables,
-    map_stride,
-    padded,
 )
+from dnw_graph.native.tables import LINE, ROW, Constants, Tables, Work, joined_tables, map_stride, padded
 
 # Maps of fewer rows than this are shared out by channels instead of rows.
 _ROWS_WORTH_SHARING = 8
@@ -119,7 +112,7 @@ class Builder:
             kind, macs, numbers = "nodes", 9 * channels, channels * read[1] * read[2]
         else:
             kind, macs, numbers = "pooling", 0, channels * read[1] * read[2]
-        if operation.carried != ABSENT:
+        if operation.added != ABSENT:
             numbers += channels * pixels
         return Work(self.stage, self.level, kind, macs * pixels, 4 * (numbers + channels * pixels))
 
@@ -282,7 +275,7 @@ def _buffers(operation: Operation) -> list[int]:
 
 def _read(operation: Operation) -> list[int]:
     read = [] if operation.kind == STEM else [operation.source]
-    return read if operation.carried == ABSENT else [*read, operation.carried]
+    return read if operation.added == ABSENT else [*read, operation.added]
 
 
 def _merged(shared: list[int | None], own: list[int | None]) -> list[int]:

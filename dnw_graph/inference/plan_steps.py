@@ -9,7 +9,8 @@ import numpy as np
 
 from dnw_graph.inference.plan import Builder
 from dnw_graph.inference.plan_limits import lacks
-from dnw_graph.native.tables import ABSENT, LINE, MESSAGES, NODE, POOL, STEM, Operation, Tables, padded
+from dnw_graph.native.structures import ABSENT, MESSAGES, NODE, POOL, STEM, Operation
+from dnw_graph.native.tables import LINE, Tables, padded
 from dnw_graph.program.program import IMAGES, LOGITS, Array, Program
 from dnw_graph.program.steps import (
     Convolution,
@@ -44,16 +45,16 @@ def plan_of(
 ) -> Tables:
     """The plan of a split program with folded norms, for images [channels, height, width].
 
-    given         what constant channels send, [channels, 1, h, w] per state that the program starts from; those
-                  that are missing are 0
+    given         what constant channels send, [channels, 1, h, w] per state that the program starts from;
+                  those that are missing are 0
     fused_stages  the stem and so many stages run strip by strip, up to the first node operation of the next;
                   None: 1 if the first stage's maps are too large for a core's cache
     strip_rows    rows of that operation's output that a strip makes
     block         sources whose edges a tile of targets walks before the next ones'; None: as many as stay in
                   the first-level cache, where targets have edges enough
     tile          pixels of a tile of messages; None: by size of maps and number of sources
-    Raises ValueError for a program that the engine cannot run, see `lacks`, or images of another size than its
-    pooling wants.
+    Raises ValueError for a program that the engine cannot run, see `lacks`, or images of another size than
+    its pooling wants.
     """
     if (reason := lacks(program)) is not None:
         raise ValueError(f"the engine lacks {reason}")
@@ -235,10 +236,10 @@ class _Planner:
         out, _ = self._new(state)
         operation = self._messages(source, out, row, column, weight)
         if start is not None:
-            carried, first = self._maps(start.source)
+            added, first = self._maps(start.source)
             twins = np.full(size, ABSENT)
             twins[self.program.tensor(start, "to")] = self.program.tensor(start, "from") + first
-            operation.carry, operation.carried = self.builder.constants.add_numbers(twins), carried
+            operation.added_row, operation.added = self.builder.constants.add_numbers(twins), added
         self._set_base(operation, incoming.base)
         self.builder.add(operation, weight.size, np.unique(column).size)
 
@@ -250,15 +251,15 @@ class _Planner:
         sources = int(column.max(initial=0)) + 1
         tile, size = _tile(maps.height * maps.pitch, sources, weight.size / max(1, targets), builder.block)
         tile = builder.tile or tile
-        block = column // size
-        order = np.lexsort((column, row, block))
-        blocks = int(block.max(initial=0)) + 1
+        chunk = column // size
+        order = np.lexsort((column, row, chunk))
+        chunks = int(chunk.max(initial=0)) + 1
         pointer = constants.add_numbers(
-            np.searchsorted((block * targets + row)[order], np.arange(blocks * targets + 1))
+            np.searchsorted((chunk * targets + row)[order], np.arange(chunks * targets + 1))
         )
         edges = builder.add_edges(source, column[order], weight[order])
         return Operation(
-            MESSAGES, source, 0, target, 0, targets, pointer=pointer, edges=edges, tile=tile, blocks=blocks
+            MESSAGES, source, 0, target, 0, targets, pointer=pointer, edges=edges, tile=tile, chunks=chunks
         )
 
     def _set_base(self, messages: Operation, base: Array | None) -> None:
@@ -312,14 +313,14 @@ class _Planner:
                 class_edges=edges,
             )
         (linear,) = [step for step in self.program.steps if isinstance(step, Linear)]
-        bias = self.program.optional(linear, "bias")
+        own = self.program.optional(linear, "bias")
         dense = np.zeros((classes, length), dtype=np.float32)
         dense[:, :channels] = self.program.tensor(linear, "weight")
         return self.builder.finish(
             length,
             classes,
             classifier=constants.add_floats(dense),
-            classifier_bias=constants.add_floats(logits if bias is None else logits + bias),
+            classifier_bias=constants.add_floats(logits if own is None else logits + own),
             class_pointer=0,
             class_edges=channels,
         )
@@ -330,7 +331,7 @@ class _Planner:
 
 
 def _heard_together(program: Program) -> dict[str, list[str]]:
-    """State that sends → all that send to the targets that it sends to, in the order in which they are made."""
+    """State that sends → all that send to the same targets, in the order in which they are made."""
     groups: dict[str, list[str]] = {}
     of_target: dict[str, list[str]] = {}
     for step in program.steps:
@@ -354,7 +355,8 @@ def _check_window(step: Pool, shape: tuple[int, int, int]) -> None:
     side = step.window[2]
     if shape[1:] != (side, side):
         raise ValueError(
-            f"the readout maps are {shape[1]}×{shape[2]}, not {side}×{side}; give images of the network's own size"
+            f"the readout maps are {shape[1]}×{shape[2]}, not {side}×{side}; "
+            "give images of the network's own size"
         )
 
 

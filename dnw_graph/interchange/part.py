@@ -19,6 +19,7 @@ from dnw_graph.graph.layout import Layout
 from dnw_graph.graph.status import STATUS_NAMES
 from dnw_graph.interchange.graph import Array, Graph
 from dnw_graph.interchange.levels import level_rows, whole_layout
+from dnw_graph.program.status import node_status
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "stage": (int,),
@@ -27,7 +28,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "levels": (list,),
     "readout": (bool,),
 }
-from dnw_graph.program.status import node_status
 
 
 def part_of(

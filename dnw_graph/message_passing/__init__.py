@@ -4,11 +4,11 @@ from dnw_graph.message_passing import csr, dense, dgl, native, triton
 from dnw_graph.message_passing.backend import (
     Backend,
     backends,
-    choose_backend,
     find_backend,
     register_backend,
     usable_backend,
 )
+from dnw_graph.message_passing.choice import choose_backend
 from dnw_graph.message_passing.edge_index import EdgeIndex
 from dnw_graph.message_passing.executed import Executed, recording
 from dnw_graph.message_passing.operator import message_passing

@@ -1,7 +1,4 @@
-"""What `auto` means on a GPU: `dense`, unless `triton` was measured faster on such a GPU.
-
-A masked dense product runs on tensor cores, and may win although it multiplies forty times as much.
-"""
+"""On which GPUs, and below which density of a stage, `triton` was measured faster than `dense`."""
 
 from __future__ import annotations
 
@@ -13,10 +10,7 @@ import torch
 # than `dense` in whole training steps and in inference, in every table of benchmarks/results/gpu-*.md.
 MEASURED: dict[str, dict[torch.dtype, float]] = {}
 
-
-def choose(device: torch.device, dtype: torch.dtype, density: float) -> str:
-    """The backend for a stage of which this share of the candidate edges is selected."""
-    return "triton" if density < triton_below(device, dtype) else "dense"
+NOT_FASTER = "not measured faster than dense on this GPU at this density; benchmarks/gpu.py measures"
 
 
 def triton_below(device: torch.device, dtype: torch.dtype) -> float:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from dnw_graph.message_passing.backend import Backend, prepared, register_backend
-from dnw_graph.message_passing.edge_index import by_source
+from dnw_graph.message_passing.backend import Backend, joined, put, register_backend
+from dnw_graph.message_passing.edge_index import EdgeIndex
 
 _HAS_MKL = torch.backends.mkl.is_available()
 _NO_MKL = "this torch has no MKL for sparse products on the CPU; install an x86-64 build of torch"
@@ -30,20 +31,24 @@ class Csr(Backend):
             return "MKL's products know float32 and float64; use training.precision float32 or backend dense"
         return None
 
-    def aggregate(self, h: Tensor, value: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
-        return _product(_csr(pointer, source, value, h.shape[0]), h)
+    def send(
+        self,
+        index: EdgeIndex,
+        value: Tensor,
+        h: Tensor,
+        into: Sequence[Tensor] | None = None,
+        *,
+        add: bool = False,
+    ) -> Sequence[Tensor]:
+        return put(_product(_csr(index.pointer, index.source, value, h.shape[0]), h), into, add=add)
 
-    def transposed(
-        self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int
-    ) -> Tensor:
-        order, reverse, target = prepared(
-            pointer, source, f"by source {num_sources}", lambda: by_source(pointer, source, num_sources)
-        )
-        return _product(_csr(reverse, target, value[order], g.shape[0]), g)
+    def send_back(self, index: EdgeIndex, value: Tensor, g: Sequence[Tensor]) -> Tensor:
+        order, reverse, target = index.derived("by source", index.by_source)
+        return _product(_csr(reverse, target, value[order], index.num_targets), joined(g))
 
-    def edge_gradient(self, g: Tensor, h: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
-        pattern = _csr(pointer, source, g.new_zeros(source.numel()), h.shape[0])
-        return torch.sparse.sampled_addmm(pattern, g, h.t(), beta=0.0).values()
+    def edge_gradient(self, index: EdgeIndex, g: Sequence[Tensor], h: Tensor) -> Tensor:
+        pattern = _csr(index.pointer, index.source, h.new_zeros(index.num_edges), h.shape[0])
+        return torch.sparse.sampled_addmm(pattern, joined(g), h.t(), beta=0.0).values()
 
 
 # Columns of a tile: the rows of some hundred sources then stay in a core's cache. Measured on a CPU, the

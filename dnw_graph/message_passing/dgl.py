@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -10,16 +11,16 @@ from torch import Tensor
 
 from dnw_graph.dependencies import load_dgl
 from dnw_graph.errors import InputError
-from dnw_graph.message_passing.backend import Backend, prepared, register_backend
-from dnw_graph.message_passing.edge_index import rows_of
+from dnw_graph.message_passing.backend import Backend, joined, put, register_backend
+from dnw_graph.message_passing.edge_index import EdgeIndex
 
 
 @register_backend
 class Dgl(Backend):
     """The meaning of message passing; every other backend is tested against it.
 
-    aggregate      update_all(u_mul_e, sum) on the message-flow graph of the selected edges
-    transposed     the same on its reverse
+    send           update_all(u_mul_e, sum) on the message-flow graph of the selected edges
+    send_back      the same on its reverse
     edge_gradient  apply_edges(v_dot_u)
     """
 
@@ -41,21 +42,27 @@ class Dgl(Backend):
             )
         return None
 
-    def aggregate(self, h: Tensor, value: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
-        flow, _ = _graphs(pointer, source, h.shape[0])
-        return _sum_of_messages(flow, h, value)
+    def send(
+        self,
+        index: EdgeIndex,
+        value: Tensor,
+        h: Tensor,
+        into: Sequence[Tensor] | None = None,
+        *,
+        add: bool = False,
+    ) -> Sequence[Tensor]:
+        flow, _ = _graphs(index)
+        return put(_sum_of_messages(flow, h, value), into, add=add)
 
-    def transposed(
-        self, g: Tensor, value: Tensor, pointer: Tensor, source: Tensor, num_sources: int
-    ) -> Tensor:
-        _, reverse = _graphs(pointer, source, num_sources)
-        return _sum_of_messages(reverse, g, value)
+    def send_back(self, index: EdgeIndex, value: Tensor, g: Sequence[Tensor]) -> Tensor:
+        _, reverse = _graphs(index)
+        return _sum_of_messages(reverse, joined(g), value)
 
-    def edge_gradient(self, g: Tensor, h: Tensor, pointer: Tensor, source: Tensor) -> Tensor:
-        flow, _ = _graphs(pointer, source, h.shape[0])
+    def edge_gradient(self, index: EdgeIndex, g: Sequence[Tensor], h: Tensor) -> Tensor:
+        flow, _ = _graphs(index)
         fn = load_dgl().function
         with flow.local_scope(), torch.no_grad():
-            flow.srcdata["h"], flow.dstdata["g"] = h, g
+            flow.srcdata["h"], flow.dstdata["g"] = h, joined(g)
             flow.apply_edges(fn.v_dot_u("g", "h", "gradient"))
             return flow.edata["gradient"].squeeze(-1)
 
@@ -77,19 +84,19 @@ def _refused_on_cuda(dtype: torch.dtype) -> str | None:
     )
 
 
-def _graphs(pointer: Tensor, source: Tensor, num_sources: int) -> tuple[Any, Any]:
+def _graphs(index: EdgeIndex) -> tuple[Any, Any]:
     """The message-flow graph of the edges and its reverse, made once per wiring."""
 
     def build() -> tuple[Any, Any]:
         dgl: Any = load_dgl()
-        target, num_targets = rows_of(pointer, source.numel()), pointer.numel() - 1
+        targets, sources = index.num_targets, index.num_sources
         # DGL keeps the tensors it is given.
-        column = source.clone()
-        flow = dgl.create_block((column, target), num_src_nodes=num_sources, num_dst_nodes=num_targets)
-        reverse = dgl.create_block((target, column), num_src_nodes=num_targets, num_dst_nodes=num_sources)
+        row, column = index.targets(), index.source.clone()
+        flow = dgl.create_block((column, row), num_src_nodes=sources, num_dst_nodes=targets)
+        reverse = dgl.create_block((row, column), num_src_nodes=targets, num_dst_nodes=sources)
         return flow, reverse
 
-    return prepared(pointer, source, f"flow {num_sources}", build)
+    return index.derived("flow", build)
 
 
 def _sum_of_messages(flow: Any, h: Tensor, value: Tensor) -> Tensor:

@@ -20,10 +20,11 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from dnw_graph.graph.schedule import Schedule
 from dnw_graph.message_passing.backend import find_backend, usable_backend
 from dnw_graph.message_passing.edge_gradient import EdgeGradient
+from dnw_graph.message_passing.edge_index import EdgeIndex
 from dnw_graph.message_passing.executed import record
-from dnw_graph.message_passing.stage_block import Block, places_of
 
 
 @torch.library.custom_op("dnw_graph::message_passing", mutates_args=())
@@ -54,19 +55,20 @@ def message_passing(
     Raises ValueError if shapes or dtypes do not fit, InputError if the backend cannot be used.
     """
     _check(h, weight, pointer, source, position, base, reach)
-    engine = usable_backend(backend, h.device, h.dtype)
-    targets, sources = pointer.numel() - 1, h.shape[0]
+    products = usable_backend(backend, h.device, h.dtype)
+    index = _index(pointer, source, position, h.shape[0])
     features = _rows(h)
-    record(engine.executed_macs(source.numel(), targets, sources, features.shape[1]))
-    if source.numel() and features.numel():
-        z = engine.aggregate(features, weight[position], pointer, source).reshape(targets, *h.shape[1:])
+    record(products.executed_macs(index.num_edges, index.blocks, features.shape[1]))
+    if index.num_edges and features.numel():
+        (sent,) = products.send(index, weight[position], features)
+        z = sent.reshape(index.num_targets, *h.shape[1:])
         return z if base is None else z.add_(base)
-    z = h.new_zeros(targets, *h.shape[1:])
+    z = h.new_zeros(index.num_targets, *h.shape[1:])
     return z if base is None else z.copy_(base)
 
 
-@torch.library.custom_op("dnw_graph::message_passing_transposed", mutates_args=())
-def message_passing_transposed(
+@torch.library.custom_op("dnw_graph::send_back", mutates_args=())
+def send_back(
     g: Tensor,
     weight: Tensor,
     pointer: Tensor,
@@ -78,8 +80,9 @@ def message_passing_transposed(
     """d_u = Σ_{(u,v) selected} w_uv · g_v.  g [T, B, H, W] → [num_sources, B, H, W]."""
     if not source.numel() or not g.numel():
         return g.new_zeros(num_sources, *g.shape[1:])
-    engine = usable_backend(backend, g.device, g.dtype)
-    d = engine.transposed(_rows(g), weight[position], pointer, source, num_sources)
+    products = usable_backend(backend, g.device, g.dtype)
+    index = _index(pointer, source, position, num_sources)
+    d = products.send_back(index, weight[position], [_rows(g)])
     return d.reshape(num_sources, *g.shape[1:])
 
 
@@ -98,13 +101,11 @@ def edge_gradient(
 ) -> Tensor:
     """∂L/∂w_uv = Σ_{b,y,x} g_v · h_u, for all candidates or the selected edges.  → [num_weights]."""
     gradient = g.new_empty(num_weights)
-    engine = usable_backend(backend, g.device, g.dtype)
-    batch = h.shape[1]
-    reached = 0 if reach == "selected" else batch if images < 0 else images
-    edges = EdgeGradient(gradient, engine, reached, factor)
-    (place,) = places_of((h.shape[0], g.shape[0]), (g.shape[0],), h.shape[2] * h.shape[3])
-    # Values of edges play no part in their gradient.
-    edges.add(Block(place, g.new_empty(0), pointer, source, position), [_rows(g)], _rows(h))
+    products = usable_backend(backend, g.device, g.dtype)
+    reached = 0 if reach == "selected" else h.shape[1] if images < 0 else images
+    edges = EdgeGradient(gradient, products, h.shape[2] * h.shape[3], reached, factor)
+    (turn,) = Schedule((h.shape[0], g.shape[0]), (g.shape[0],)).turns
+    edges.add(turn, _index(pointer, source, position, h.shape[0]), [_rows(g)], _rows(h))
     edges.finish()
     return gradient
 
@@ -114,7 +115,7 @@ def _(h, weight, pointer, source, position, base, reach, backend, images=-1, fac
     return h.new_empty(pointer.shape[0] - 1, *h.shape[1:])
 
 
-@message_passing_transposed.register_fake
+@send_back.register_fake
 def _(g, weight, pointer, source, position, num_sources, backend):  # type: ignore[no-untyped-def]
     return g.new_empty(num_sources, *g.shape[1:])
 
@@ -137,7 +138,7 @@ def _backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     g = g.contiguous()
     grad_h = grad_weight = None
     if wants_h:
-        grad_h = message_passing_transposed(g, weight, pointer, source, position, h.shape[0], ctx.backend)
+        grad_h = send_back(g, weight, pointer, source, position, h.shape[0], ctx.backend)
     if wants_weight:
         how = (weight.shape[0], ctx.reach, ctx.backend, *ctx.portion)
         grad_weight = edge_gradient(g, h, pointer, source, position, *how)
@@ -155,8 +156,8 @@ def _forward_flops(  # type: ignore[no-untyped-def]
     return 2 * _macs(backend, source_shape[0], pointer_shape[0] - 1, h_shape[0], _columns(h_shape))
 
 
-@register_flop_formula(torch.ops.dnw_graph.message_passing_transposed)
-def _transposed_flops(  # type: ignore[no-untyped-def]
+@register_flop_formula(torch.ops.dnw_graph.send_back)
+def _back_flops(  # type: ignore[no-untyped-def]
     g_shape, weight_shape, pointer_shape, source_shape, position_shape, num_sources, backend, **kwargs
 ) -> int:
     return 2 * _macs(backend, source_shape[0], g_shape[0], num_sources, _columns(g_shape))
@@ -175,7 +176,11 @@ def _gradient_flops(  # type: ignore[no-untyped-def]
 
 
 def _macs(backend: str, edges: int, targets: int, sources: int, columns: int) -> int:
-    return find_backend(backend).executed_macs(edges, targets, sources, columns)
+    return find_backend(backend).executed_macs(edges, [(targets, sources)], columns)
+
+
+def _index(pointer: Tensor, source: Tensor, position: Tensor, num_sources: int) -> EdgeIndex:
+    return EdgeIndex(pointer, source, position, ((pointer.numel() - 1, num_sources),))
 
 
 def _rows(features: Tensor) -> Tensor:

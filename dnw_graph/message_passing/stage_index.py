@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate, pairwise
 
@@ -16,62 +16,27 @@ from torch._subclasses import FakeTensor
 
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Block
-from dnw_graph.message_passing.edge_index import EdgeIndex
+from dnw_graph.message_passing.edge_index import EdgeIndex, bounds_of
 
 
-@dataclass(frozen=True)
-class StageIndex:
-    """Selected edges of all blocks of a stage, compressed by target; R rows and C columns of all blocks.
+def index_of_stage(ids: Tensor, blocks: Sequence[Block]) -> EdgeIndex:
+    """Index of the ascending candidate ids [k] int64 of the stage that has these blocks.
 
-    A row is a target node of one block, in block order, a column a source node of one. All shapes follow
-    from the stage and the number of edges, so that making it reads no value: on a GPU the host does not wait.
-
-    pointer   [R + 1] int64: edges of row r are pointer[r] .. pointer[r + 1]
-    column    [k] int64: column of each edge, from 0 to C - 1, ascending within a row
-    position  [k] int64: place of each edge's weight in the stage's parameter (the selected ids)
-    rows, columns   first row and first column of each block, and R and C
+    Its positions are the ids. All shapes follow from the stage and the number of edges, so that making it
+    reads no value: on a GPU the host does not wait.
     """
-
-    pointer: Tensor
-    column: Tensor
-    position: Tensor
-    rows: tuple[int, ...]
-    columns: tuple[int, ...]
-
-    @property
-    def blocks(self) -> list[tuple[int, int]]:
-        """(targets, sources) of each block."""
-        sizes = zip(pairwise(self.rows), pairwise(self.columns), strict=True)
-        return [(end - first, last - begin) for (first, end), (begin, last) in sizes]
-
-    @staticmethod
-    def of_ids(ids: Tensor, blocks: Sequence[Block]) -> StageIndex:
-        """Ascending candidate ids [k] int64 of the stage that has these blocks."""
-        return StageIndex.of_tables(ids, _rows_on(tuple(blocks), ids.device), *_bounds(tuple(blocks)))
-
-    @staticmethod
-    def of_tables(
-        ids: Tensor, tables: tuple[Tensor, Tensor], rows: tuple[int, ...], columns: tuple[int, ...]
-    ) -> StageIndex:
-        """`of_ids`, given what follows from the blocks alone: `_rows_on` and `_bounds`."""
-        start, shift = tables
-        row = torch.searchsorted(start, ids, right=True) - 1
-        return StageIndex(torch.searchsorted(ids, start), ids + shift[row], ids, rows, columns)
-
-    def by_column(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The same edges compressed by source: their order [k], pointer [C + 1], row of each [k]."""
-        order = torch.argsort(self.column, stable=True)
-        bounds = torch.arange(self.columns[-1] + 1, device=order.device)
-        edges = torch.arange(order.numel(), device=order.device)
-        row = torch.searchsorted(self.pointer, edges, right=True) - 1
-        return order, torch.searchsorted(self.column[order], bounds), row[order]
+    return _index_of(ids, tuple(blocks), _rows_on(tuple(blocks), ids.device))
 
 
-def _bounds(blocks: tuple[Block, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """First row and first column of each block, then the number of rows and columns."""
-    rows = accumulate((block.num_targets for block in blocks), initial=0)
-    columns = accumulate((block.num_sources for block in blocks), initial=0)
-    return tuple(rows), tuple(columns)
+def _index_of(ids: Tensor, blocks: tuple[Block, ...], tables: tuple[Tensor, Tensor]) -> EdgeIndex:
+    """`index_of_stage`, given what follows from the blocks alone."""
+    start, shift = tables
+    row = torch.searchsorted(start, ids, right=True) - 1
+    return EdgeIndex(torch.searchsorted(ids, start), ids + shift[row], ids, _shapes(blocks))
+
+
+def _shapes(blocks: Sequence[Block]) -> tuple[tuple[int, int], ...]:
+    return tuple((block.num_targets, block.num_sources) for block in blocks)
 
 
 def is_readable(ids: Tensor) -> bool:
@@ -86,7 +51,7 @@ def _rows_on(blocks: tuple[Block, ...], device: torch.device) -> tuple[Tensor, T
     """Of each row: its first candidate's id (and the end of all); what makes an id of it a column."""
     starts = [block.offset + np.arange(block.num_targets) * block.num_sources for block in blocks]
     first_id = np.concatenate([*starts, [blocks[-1].end]])
-    rows, columns = _bounds(blocks)
+    rows, columns = bounds_of(_shapes(blocks))
     shift = np.repeat(columns[:-1], np.diff(rows)) - first_id[:-1]
     return torch.from_numpy(first_id).to(device), torch.from_numpy(shift).to(device)
 
@@ -156,7 +121,7 @@ class StageIndices:
         self._version = 0
         self._tables: tuple[Tensor, Tensor] | None = None
         self._blocks: list[EdgeIndex] | None = None
-        self._whole: StageIndex | None = None
+        self._whole: EdgeIndex | None = None
         self._cuts: Tensor | None = None
         self._copied: torch.cuda.Event | None = None
 
@@ -190,7 +155,7 @@ class StageIndices:
             self._blocks = self._split(np.searchsorted(self._ids.cpu().numpy(), ends).tolist(), kept)
             _let_sizes_vary(ids, self._blocks)
             return
-        self._blocks, self._whole = None, StageIndex.of_ids(self._ids, self._layout)
+        self._blocks, self._whole = None, index_of_stage(self._ids, self._layout)
         _let_sizes_vary(ids, [])
         if len(self._layout) == 1 or ids.is_meta:
             return
@@ -217,21 +182,18 @@ class StageIndices:
         held = self.blocks()
         first = [block.offset for block in self._layout]
         positions = positions_now(ids, [index.position for index in held], first, self._stage)
-        return [
-            EdgeIndex(index.pointer, index.source, position, index.num_sources)
-            for index, position in zip(held, positions, strict=True)
-        ]
+        return [replace(index, position=position) for index, position in zip(held, positions, strict=True)]
 
-    def whole(self) -> StageIndex:
+    def whole(self) -> EdgeIndex:
         """Index tensors of all selected edges; on a CPU made when first asked for."""
         if self._whole is None:
-            self._whole = StageIndex.of_ids(self._ids, self._layout)
+            self._whole = index_of_stage(self._ids, self._layout)
         return self._whole
 
-    def whole_in_program(self, ids: Tensor) -> StageIndex:
+    def whole_in_program(self, ids: Tensor) -> EdgeIndex:
         """`whole` for torch.compile and torch.export: the program derives it from `ids`."""
         assert self._tables is not None
-        return StageIndex.of_tables(ids, self._tables, *_bounds(self._layout))
+        return _index_of(ids, self._layout, self._tables)
 
     def _split(self, cuts: list[int], kept: list[EdgeIndex] | None) -> list[EdgeIndex]:
         bounds = [0, *cuts, self._ids.numel()]

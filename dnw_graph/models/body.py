@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from dnw_graph.graph.layout import Layout
 from dnw_graph.graph.node_spec import NodeSpec
+from dnw_graph.message_passing import EdgeIndex
 from dnw_graph.models.arrays import array, norm_arrays
 from dnw_graph.models.node_operation import NodeOperation
 from dnw_graph.models.stage import WiredStage
-from dnw_graph.models.whole_stage import run_as_one, refusal
+from dnw_graph.models.whole_stage import refusal, run_as_one
 from dnw_graph.program.body import stage_steps
 from dnw_graph.program.by_torch import States, run
 from dnw_graph.program.part import Part
@@ -93,15 +94,15 @@ def stage_layers(wired: WiredStage) -> dict[str, Callable[..., Tensor]]:
     part = f"stage_{wired.stage.index}"
     pairs = zip(wired.indices(), wired.block_weights(), strict=True)
     found: dict[str, Callable[..., Tensor]] = {
-        f"{part}.{place}": _sender(wired, *pair) for place, pair in enumerate(pairs)
+        f"{part}.{place}": _sender(wired, index, weight) for place, (index, weight) in enumerate(pairs)
     }
     if wired.stage.start:
         found[f"{part}.start"] = _starter(wired.stage.start)
     return found
 
 
-def _sender(wired: WiredStage, *pair: object) -> Callable[..., Tensor]:
-    return lambda h, base: wired.send(*pair, h.contiguous(), base)  # type: ignore[arg-type]
+def _sender(wired: WiredStage, index: EdgeIndex, weight: Tensor) -> Callable[..., Tensor]:
+    return lambda h, base: wired.send(index, weight, h.contiguous(), base)
 
 
 def _starter(count: int) -> Callable[..., Tensor]:

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from dnw_graph.errors import InputError
 from dnw_graph.graph.node_spec import NodeSpec
+from dnw_graph.node_operation.activations import ACTIVATIONS
 from dnw_graph.node_operation.plain import depthwise
-from dnw_graph.program.layers import IN_TORCH, normed_by_map
+from dnw_graph.program.layers import normed_by_map
 
 
 class InstanceNorm(nn.Module):
@@ -41,10 +42,13 @@ class NodeOperation(nn.Module):
     [C, B, H, W] → [C, B, ceil(H/stride), ceil(W/stride)], contiguous.
     """
 
+    # With norm "none" a layer that does nothing.
+    norm: BatchNorm | InstanceNorm
+
     def __init__(self, nodes: int, spec: NodeSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.norm = norm_layer(nodes, spec)
+        self.norm = norm_layer(nodes, spec)  # type: ignore[assignment]
         self.kernel = nn.Parameter(torch.empty(nodes, 1, spec.kernel_size, spec.kernel_size))
         nn.init.kaiming_normal_(self.kernel, mode="fan_out", nonlinearity="relu")
 
@@ -59,7 +63,9 @@ class NodeOperation(nn.Module):
         super().add_module(name, module)
 
     def forward(self, z: Tensor) -> Tensor:
-        return depthwise(IN_TORCH[self.spec.activation](self.norm(z)), self.kernel, self.spec.stride)
+        return depthwise(
+            ACTIVATIONS[self.spec.activation].forward(self.norm(z)), self.kernel, self.spec.stride
+        )
 
     def extra_repr(self) -> str:
         return str(self.spec)

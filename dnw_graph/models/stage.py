@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Stage
 from dnw_graph.message_passing import EdgeIndex, choose_backend, find_backend, message_passing
-from dnw_graph.message_passing.stage_index import StageIndex, StageIndices
+from dnw_graph.message_passing.stage_index import StageIndices
 from dnw_graph.models.selected_ids import (
     checked,
     fault_of,
@@ -248,7 +248,7 @@ class WiredStage(nn.Module):
             return self._indices.blocks_in_program(self.selected)
         return self._runnable().blocks()
 
-    def stage_index(self) -> StageIndex:
+    def stage_index(self) -> EdgeIndex:
         """Index tensors of all selected edges, made without waiting for the device.
 
         Raises InputError if `selected` holds no wiring.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from dnw_graph.message_passing.backend import goes_by_stage
-from dnw_graph.message_passing.stage_operator import BATCH, FIXED, INSTANCE, run_stage
+from dnw_graph.message_passing.backend import takes_slices
+from dnw_graph.message_passing.edge_index import EdgeIndex
+from dnw_graph.message_passing.stage_operator import run_stage
+from dnw_graph.message_passing.stage_pass import NodeParameters
+from dnw_graph.message_passing.stage_spec import StageSpec
 from dnw_graph.models.node_operation import BatchNorm, InstanceNorm, NodeOperation
 from dnw_graph.models.stage import WiredStage
 
@@ -34,16 +38,15 @@ def keeps_apart(operations: Sequence[NodeOperation]) -> str | None:
         for module, kind in ((operation, NodeOperation), (operation.norm, (BatchNorm, InstanceNorm))):
             if (reason := _differs(module, kind)) is not None:
                 return reason
-        spec = operation.spec
-        if (spec.activation, spec.kernel_size) != ("relu", 3):
-            return f"the fused kernels know relu and 3×3 kernels, not {spec.activation} and {spec.kernel_size}×{spec.kernel_size}"
     norms = [operation.norm for operation in operations]
     if len({(type(norm), norm.eps, norm.training) for norm in norms}) != 1:
         return "the norms of the stage's levels differ"
-    if operations[0].spec.stride > 2 or any(operation.spec.stride != 1 for operation in operations[1:]):
-        return "the fused kernels know strides 1 and 2, in the first level only"
+    specs = [operation.spec for operation in operations]
+    if any(replace(spec, stride=1) != replace(specs[0], stride=1) or spec.stride != 1 for spec in specs[1:]):
+        return "the node operations of the stage's levels differ by more than the first one's stride"
     if any(
-        isinstance(norm, BatchNorm) and not (norm.affine and norm.track_running_stats and norm.momentum)
+        isinstance(norm, BatchNorm)
+        and not (norm.affine and norm.track_running_stats and norm.momentum is not None)
         for norm in norms
     ):
         return "a batch norm without scale and shift, running statistics or momentum"
@@ -84,27 +87,27 @@ def run_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor
         if not trains and norm.running_mean is not None and norm.running_var is not None
     ]
     means, variances = zip(*fixed, strict=True) if fixed else ((), ())
-    backend = wired.resolved_backend(z.dtype)
     images, factor = wired.gradient_plan(z.shape[1])
+    spec = StageSpec(
+        wired.stage.schedule,
+        replace(operations[0].spec, eps=norms[0].eps),
+        fixed=bool(fixed),
+        reach=wired.rule.reach,
+        images=images,
+        factor=factor,
+        backend=wired.resolved_backend(z.dtype),
+    )
     out, _, mean, variance = run_stage(
         z,
         wired.effective().to(z.dtype),
-        torch.cat([norm.weight for norm in norms]),
-        torch.cat([norm.bias for norm in norms]),
-        torch.cat([operation.kernel for operation in operations]),
-        torch.cat(means) if fixed else None,
-        torch.cat(variances) if fixed else None,
-        *_index(wired, backend, is_whole=(images, factor) == (z.shape[1], 1.0)),
-        [level.size for level in wired.stage.levels],
-        [block.num_targets for block in wired.stage.blocks],
-        operations[0].spec.stride,
-        wired.stage.start,
-        INSTANCE if not batch_norms else BATCH if trains else FIXED,
-        norms[0].eps,
-        wired.rule.reach,
-        images,
-        factor,
-        backend,
+        NodeParameters(
+            torch.cat([norm.weight for norm in norms]),
+            torch.cat([norm.bias for norm in norms]),
+            torch.cat([operation.kernel for operation in operations]),
+        ),
+        _indices(wired, spec, z.shape[1]),
+        spec,
+        (torch.cat(means), torch.cat(variances)) if fixed else None,
     )
     if trains and batch_norms:
         sizes = [norm.num_features for norm in batch_norms]
@@ -113,22 +116,10 @@ def run_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor
     return out
 
 
-def _index(
-    wired: WiredStage, backend: str, *, is_whole: bool
-) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Pointer, source and position of each block, or of the whole stage where the backend can do with that.
-
-    is_whole: unselected edges get their whole gradient
-    """
-    if goes_by_stage(backend, wired.weight.device) and wired.rule.reach == "candidates" and is_whole:
-        whole = wired.stage_index()
-        return [whole.pointer], [whole.column], [whole.position]
-    blocks = wired.indices()
-    return (
-        [block.pointer for block in blocks],
-        [block.source for block in blocks],
-        [block.position for block in blocks],
-    )
+def _indices(wired: WiredStage, spec: StageSpec, batch: int) -> list[EdgeIndex]:
+    """The index of each block, or that of the whole stage where the backend takes its slices."""
+    whole = spec.takes_whole_index(batch) and takes_slices(spec.backend, wired.weight.device)
+    return [wired.stage_index()] if whole else wired.indices()
 
 
 @torch.no_grad()

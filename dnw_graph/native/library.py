@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from dnw_graph.errors import InputError
+from dnw_graph.native.structures import SIZES
 
 INSTRUCTIONS = ("avx512", "avx2", "portable")
 _MISSING = (
@@ -44,6 +45,13 @@ def load() -> ctypes.CDLL:
         raise InputError(
             f"{path}: the C kernels cannot be loaded ({error}); install the package anew"
         ) from None
+    for name, size in SIZES.items():
+        found = library.dnw_size_of(name.encode())
+        if found != size:
+            raise InputError(
+                f"{path}: the C kernels were built from other sources ({name} has {found} bytes there, "
+                f"{size} here); install the package anew"
+            )
     _share_threads(library)
     return library
 
@@ -97,9 +105,13 @@ def supported() -> list[str]:
     return [name for name in INSTRUCTIONS if load().dnw_instructions(name.encode()) is not None]
 
 
+# Functions and status values of `source/api.h`.
+NO_MEMORY, NO_INSTRUCTIONS, DONE = -1, 0, 1
+
 _OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 
 _FUNCTIONS: dict[str, tuple[type | None, list[type]]] = {
+    "dnw_size_of": (_long, [_text]),
     "dnw_instructions": (_text, [_text]),
     "dnw_use_openmp": (None, [_pointer, _pointer, _pointer]),
     "dnw_product": (_int, [_pointer, _int, _text]),
@@ -112,8 +124,8 @@ _FUNCTIONS: dict[str, tuple[type | None, list[type]]] = {
     "dnw_stage_backward": (_int, [_pointer, _pointer, _int, _text]),
     "dnw_scratch_floats": (_long, [_int, _int]),
     "dnw_plan_new": (
-        _pointer,
-        [_pointer, _pointer, _long, _pointer, _long, _pointer, _long, _text],
+        _int,
+        [_pointer, _pointer, _long, _pointer, _long, _pointer, _long, _text, _pointer],
     ),
     "dnw_plan_free": (None, [_pointer]),
     "dnw_workspace_new": (_pointer, [_pointer, _int]),

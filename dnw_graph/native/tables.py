@@ -1,4 +1,4 @@
-"""The tables that describe a plan to the C code: field for field the structures of `source/plan.h`."""
+"""The tables that describe a plan to the C code: rows and constants, put together as it wants them."""
 
 from __future__ import annotations
 
@@ -6,56 +6,10 @@ from dataclasses import astuple, dataclass, field
 
 import numpy as np
 
-ABSENT = -1
-STEM, NODE, MESSAGES, POOL = range(4)
-BY_ROWS, BY_CHANNELS = range(2)
+from dnw_graph.native.structures import EDGE, Buffer, Group, Header, Operation
 
-EDGE = np.dtype([("offset", np.int32), ("weight", np.float32)])
 # Maps begin at a cache line, of 16 floats; rows at a multiple of 8.
 LINE, ROW = 16, 8
-
-
-@dataclass
-class Buffer:
-    """Maps [height][pitch] of one arena; `at` and `stride` count floats."""
-
-    per_thread: int
-    at: int
-    stride: int
-    height: int
-    width: int
-    pitch: int
-    ring: int
-
-
-@dataclass
-class Operation:
-    """One launch; places in the constants count floats, places in the numbers count int32."""
-
-    kind: int
-    source: int
-    source_map: int
-    target: int
-    target_map: int
-    channels: int
-    step: int = 1
-    option: int = 0
-    scale: int = ABSENT
-    shift: int = ABSENT
-    kernel: int = ABSENT
-    bias: int = ABSENT
-    base: int = ABSENT
-    base_stride: int = 0
-    base_row: int = ABSENT
-    pointer: int = ABSENT
-    edges: int = ABSENT
-    carry: int = ABSENT
-    carried: int = ABSENT
-    carried_map: int = 0
-    tile: int = 0
-    blocks: int = 1
-    eps: int = ABSENT
-    needs: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,37 +28,6 @@ class Work:
     kind: str
     macs: int
     bytes: int
-
-
-@dataclass
-class Group:
-    """Operations that run between two meetings of the threads."""
-
-    first: int
-    count: int
-    split: int
-    strip_rows: int = 1 << 30
-
-
-@dataclass
-class Header:
-    """Sizes, and where the classifier's constants are."""
-
-    buffers: int
-    operations: int
-    groups: int
-    shared_floats: int
-    thread_floats: int
-    scratch_floats: int
-    image_channels: int
-    image_height: int
-    image_width: int
-    pooled: int
-    classes: int
-    classifier: int
-    classifier_bias: int
-    class_pointer: int
-    class_edges: int
 
 
 @dataclass

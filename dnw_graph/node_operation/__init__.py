@@ -1,5 +1,6 @@
 """The node operation z → h and its gradient as functions on tensors, one file per way to compute them."""
 
-from dnw_graph.node_operation.kernels import NodeKernels, node_kernels
+from dnw_graph.node_operation.choice import node_kernels, reasons
+from dnw_graph.node_operation.kernels import NodeGradients, NodeKernels
 
-__all__ = ["NodeKernels", "node_kernels"]
+__all__ = ["NodeGradients", "NodeKernels", "node_kernels", "reasons"]

@@ -1,18 +1,14 @@
-"""What a way to compute the node operation offers, and which one is used."""
+"""What a way to compute the node operation offers."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-import torch
 from torch import Tensor
-
-from dnw_graph.native import library
-from dnw_graph.triton import availability
 
 
 class NodeGradients(NamedTuple):
-    """∂L/∂z [C, B, H, W], ∂L/∂scale [C], ∂L/∂shift [C], ∂L/∂kernel [C, 1, 3, 3]."""
+    """∂L/∂z [C, B, H, W], ∂L/∂scale [C], ∂L/∂shift [C], ∂L/∂kernel [C, 1, k, k]."""
 
     z: Tensor
     scale: Tensor
@@ -21,11 +17,12 @@ class NodeGradients(NamedTuple):
 
 
 class NodeKernels(Protocol):
-    """h = conv3×3(ReLU(scale · (z − mean) · rstd + shift)), each node by itself; padding 1, no bias.
+    """h = kernel ∗ activation(scale · (z − mean) · rstd + shift), each node by itself; no bias.
 
     z [C, B, H, W] contiguous; mean, rstd [G] with G = C (batch norm: one per node) or C·B (instance norm: one
-    per map); scale, shift [C]; kernel [C, 1, 3, 3]; stride 1 or 2. All of one floating dtype, none empty;
-    where z is of half floats, the others may be float32, and statistics are.
+    per map); scale, shift [C]; kernel [C, 1, k, k], k odd, padding k // 2. All of one floating dtype, none
+    empty; where z is of half floats, the others may be float32, and statistics are. For norm "affine" give
+    mean 0 and rstd 1; for "none" scale 1 and shift 0, too.
     """
 
     def statistics(self, z: Tensor, groups: int) -> tuple[Tensor, Tensor]:
@@ -57,18 +54,3 @@ class NodeKernels(Protocol):
         grad_z              [C, B, H, W] contiguous: where ∂L/∂z is written, if given
         """
         ...
-
-
-def node_kernels(device: torch.device, dtype: torch.dtype) -> NodeKernels:
-    """The fastest way for tensors of this kind."""
-    if device.type == "cpu" and dtype == torch.float32 and library.reason() is None:
-        from dnw_graph.node_operation.native import NativeNodeKernels
-
-        return NativeNodeKernels()
-    if device.type == "cuda" and availability.reason() is None and not availability.refusal(device, dtype):
-        from dnw_graph.triton.node_operation import TritonNodeKernels
-
-        return TritonNodeKernels()
-    from dnw_graph.node_operation.plain import PlainNodeKernels
-
-    return PlainNodeKernels()

@@ -7,31 +7,33 @@ import ctypes
 import torch
 from torch import Tensor
 
+from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.native import library
 from dnw_graph.native.calls import done, threads
+from dnw_graph.native.structures import NodeGradientPlaces, NodeMaps
 from dnw_graph.node_operation.kernels import NodeGradients
 
-_pointer = ctypes.c_void_p
+ACTIVATIONS = ("relu",)
 _PURPOSE = "the rows that the node operation works on"
 
 
-class _Maps(ctypes.Structure):
-    """`node_maps` of kernels.h."""
+def unavailable(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why they cannot work on tensors of this kind, with the fix; None if they can."""
+    if device.type != "cpu":
+        return "the C kernels run on a CPU"
+    if dtype != torch.float32:
+        return f"the C kernels know float32, not {dtype}; use training.precision float32"
+    return library.reason()
 
-    _fields_ = [
-        *((name, _pointer) for name in ("z", "mean", "rstd", "scale", "shift", "kernel")),
-        *((name, ctypes.c_int64) for name in ("channels", "images")),
-        *((name, ctypes.c_int) for name in ("height", "width", "step", "per_map")),
-    ]
 
-
-class _Gradients(ctypes.Structure):
-    """`node_gradients` of kernels.h."""
-
-    _fields_ = [
-        *((name, _pointer) for name in ("z", "scale", "shift", "kernel")),
-        ("through_statistics", ctypes.c_int),
-    ]
+def refusal(spec: NodeSpec) -> str | None:
+    """What of this operation they lack; None if nothing."""
+    if spec.activation not in ACTIVATIONS:
+        return f"the C kernels know activation {', '.join(ACTIVATIONS)}, not {spec.activation}"
+    if spec.kernel_size != 3 or spec.stride not in (1, 2):
+        size = f"{spec.kernel_size}×{spec.kernel_size}"
+        return f"the C kernels know 3×3 convolutions of stride 1 and 2, not {size} of stride {spec.stride}"
+    return None
 
 
 class NativeNodeKernels:
@@ -79,7 +81,7 @@ class NativeNodeKernels:
             raise ValueError(
                 f"g {tuple(g.shape)} or grad_z {tuple(result.z.shape)} do not fit z {tuple(z.shape)}"
             )
-        gradients = _Gradients(*(tensor.data_ptr() for tensor in result), int(through_statistics))
+        gradients = NodeGradientPlaces(*(tensor.data_ptr() for tensor in result), int(through_statistics))
         function = library.load().dnw_node_backward
         done(function(ctypes.byref(maps), g.data_ptr(), ctypes.byref(gradients), *threads()), _PURPOSE)
         return result
@@ -92,7 +94,7 @@ def _sent_shape(z: Tensor, stride: int) -> tuple[int, int, int, int]:
 
 def _checked_maps(
     z: Tensor, mean: Tensor, rstd: Tensor, scale: Tensor, shift: Tensor, kernel: Tensor, stride: int
-) -> _Maps:
+) -> NodeMaps:
     """What the kernels are told; ValueError where that would make them read elsewhere."""
     _check_layout(z=z, mean=mean, rstd=rstd, scale=scale, shift=shift, kernel=kernel)
     if stride not in (1, 2):
@@ -108,12 +110,12 @@ def _checked_maps(
 
 def _maps(
     z: Tensor, mean: Tensor, rstd: Tensor, scale: Tensor, shift: Tensor, kernel: Tensor, stride: int
-) -> _Maps:
+) -> NodeMaps:
     nodes, images, height, width = z.shape
     # With one image the two kinds of groups are the same.
     per_map = int(mean.numel() == nodes * images)
     pointers = (tensor.data_ptr() for tensor in (z, mean, rstd, scale, shift, kernel))
-    return _Maps(*pointers, nodes, images, height, width, stride, per_map)
+    return NodeMaps(*pointers, nodes, images, height, width, stride, per_map)
 
 
 def _check_layout(**tensors: Tensor) -> None:

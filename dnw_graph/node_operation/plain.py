@@ -6,11 +6,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dnw_graph.graph.node_spec import NodeSpec
+from dnw_graph.node_operation.activations import ACTIVATIONS
 from dnw_graph.node_operation.kernels import NodeGradients
+
+
+def refusal(spec: NodeSpec) -> str | None:
+    """What of this operation torch lacks here; None if nothing."""
+    if spec.activation not in ACTIVATIONS:
+        return f"activation {spec.activation!r} is not known; choose {', '.join(ACTIVATIONS)}"
+    if spec.kernel_size % 2 == 0:
+        return f"a kernel of {spec.kernel_size}×{spec.kernel_size} has no middle; give it an odd side"
+    return None
 
 
 class PlainNodeKernels:
     """See `NodeKernels`."""
+
+    def __init__(self, spec: NodeSpec) -> None:
+        self._activation = ACTIVATIONS[spec.activation]
 
     def statistics(self, z: Tensor, groups: int) -> tuple[Tensor, Tensor]:
         variance, mean = torch.var_mean(_wide(z).reshape(groups, -1), dim=1, correction=0)
@@ -20,7 +34,8 @@ class PlainNodeKernels:
         self, z: Tensor, mean: Tensor, rstd: Tensor, scale: Tensor, shift: Tensor, kernel: Tensor, stride: int
     ) -> Tensor:
         normed = (_wide(z) - _spread(mean, z)) * _spread(rstd, z)
-        return depthwise(F.relu(normed * _spread(scale, z) + _spread(shift, z)), kernel, stride).to(z.dtype)
+        affine = normed * _spread(scale, z) + _spread(shift, z)
+        return depthwise(self._activation.forward(affine), kernel, stride).to(z.dtype)
 
     def backward(
         self,
@@ -37,8 +52,9 @@ class PlainNodeKernels:
     ) -> NodeGradients:
         normed = (_wide(z) - _spread(mean, z)) * _spread(rstd, z)
         affine = normed * _spread(scale, z) + _spread(shift, z)
-        grad_active, grad_kernel = depthwise_backward(_wide(g), F.relu(affine), _wide(kernel), stride)
-        grad_affine = grad_active * (affine > 0)
+        active = self._activation.forward(affine)
+        grad_active, grad_kernel = depthwise_backward(_wide(g), active, _wide(kernel), stride)
+        grad_affine = self._activation.backward(grad_active, affine)
         grad_shift, grad_scale = grad_affine.sum((1, 2, 3)), (grad_affine * normed).sum((1, 2, 3))
         inner = grad_affine * _spread(scale, z)
         if through_statistics:
@@ -62,9 +78,9 @@ def _spread(values: Tensor, z: Tensor) -> Tensor:
 
 
 def depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
-    """3×3 convolution of each channel with its own kernel, padding 1.
+    """Convolution of each channel with its own kernel of odd side k, padding k // 2.
 
-    x [C, B, H, W], kernel [C, 1, 3, 3] → [C, B, ceil(H/stride), ceil(W/stride)]
+    x [C, B, H, W], kernel [C, 1, k, k] → [C, B, ceil(H/stride), ceil(W/stride)]
     """
     channels, images, height, width = x.shape
     if not x.numel():
@@ -72,14 +88,15 @@ def depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
     # Each map is a group of one large "image", so that no layout is converted.
     maps = x.reshape(1, channels * images, height, width)
     kernels = kernel.repeat_interleave(images, dim=0).to(x.dtype)
-    out = F.conv2d(maps, kernels, stride=stride, padding=1, groups=channels * images)
+    padding = kernel.shape[-1] // 2
+    out = F.conv2d(maps, kernels, stride=stride, padding=padding, groups=channels * images)
     return out.reshape(channels, images, *out.shape[2:])
 
 
 def depthwise_backward(g: Tensor, x: Tensor, kernel: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """Gradients of `depthwise` to x and kernel.
 
-    Said outright, since autograd is off inside of an operator.
+    Written out, because autograd is off inside an operator.
     """
     channels, images, height, width = x.shape
     groups = channels * images
@@ -89,12 +106,12 @@ def depthwise_backward(g: Tensor, x: Tensor, kernel: Tensor, stride: int) -> tup
         kernel.repeat_interleave(images, dim=0),
         None,
         [stride, stride],
-        [1, 1],
+        [kernel.shape[-1] // 2] * 2,
         [1, 1],
         False,
         [0, 0],
         groups,
         [True, True, False],
     )
-    grad_kernel = grad_kernels.reshape(channels, images, 3, 3).sum(1)
+    grad_kernel = grad_kernels.reshape(channels, images, *kernel.shape[2:]).sum(1)
     return grad_maps.reshape(x.shape), grad_kernel.reshape(kernel.shape)

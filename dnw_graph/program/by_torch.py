@@ -42,7 +42,7 @@ class States:
             self._maps.pop(name, None)
 
     def rows(self, names: tuple[str, ...], sizes: tuple[int, ...], like: Tensor) -> Tensor | None:
-        """Maps of several states, one below the other; None if there are none yet. like: maps of their size."""
+        """Maps of several states, one below the other; None if there are none. like: maps of that size."""
         if not sum(sizes) or not any(name in self._maps for name in names):
             return None
         known, rows = self._sent

@@ -15,7 +15,7 @@ from dnw_graph.program.steps import Convolution, Linear, Messages, NodeOperation
 
 @dataclass(frozen=True)
 class Cost:
-    """macs per image (of one evaluation, inside of `Integrate`); params: weights; others: norms and biases."""
+    """macs: per image (inside of `Integrate`, per evaluation); params: weights; others: norms and biases."""
 
     macs: int = 0
     params: int = 0
@@ -61,15 +61,17 @@ def cost_of(step: Step, program: Program, shapes: dict[str, Shape]) -> Cost:
 
 
 def pixels_of_messages(program: Program, part: str) -> int:
-    """MACs of one more edge in a part: its pixels, as often as it runs. ValueError for a part without messages."""
+    """MACs of one more edge in a part that has messages: its pixels, as often as it runs."""
     shapes = program.shapes()
-    first, *others = [
-        pair for pair in _with_times(program.steps) if isinstance(pair[0], Messages) and pair[0].part == part
+    found = [
+        (step, times)
+        for step, times in _with_times(program.steps)
+        if isinstance(step, Messages) and step.part == part
     ]
-    step, times = first
+    first, _ = found[0]
     # An unrolled step stands there once for each of its evaluations.
-    times += sum(often for other, often in others if other.name == step.name)
-    return times * shapes[step.targets[0]][1] * shapes[step.targets[0]][2]
+    times = sum(often for step, often in found if step.name == first.name)
+    return times * shapes[first.targets[0]][1] * shapes[first.targets[0]][2]
 
 
 def _with_times(steps: tuple[Step, ...]) -> list[tuple[Step, int]]:

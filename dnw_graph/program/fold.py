@@ -17,7 +17,8 @@ def folded(program: Program) -> Program:
 
 
 def _as_scale_and_shift(program: Program) -> Program:
-    tensors, change = dict(program.tensors), {}
+    tensors = dict(program.tensors)
+    change: dict[Step, Step] = {}
     for step in program.flat():
         if not isinstance(step, (NodeOperation, Norm)):
             continue
@@ -27,8 +28,8 @@ def _as_scale_and_shift(program: Program) -> Program:
         if isinstance(step, NodeOperation):
             if step.spec.norm == "none":
                 continue
-            kind = "affine" if step.spec.norm == "batch" else step.spec.norm
-            change[step] = replace(step, spec=replace(step.spec, norm=kind))
+            if step.spec.norm == "batch":
+                change[step] = replace(step, spec=replace(step.spec, norm="affine"))
         elif step.norm == "batch":
             change[step] = replace(step, norm="affine")
         tensors[f"{step.name}.scale"], tensors[f"{step.name}.shift"] = scale, shift

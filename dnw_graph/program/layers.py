@@ -1,7 +1,7 @@
 """A program's steps as torch modules: what `by_torch.run` needs, made of a program's tensors.
 
-Each records the multiply-accumulates of its launch from the operands that it is given. Features are node-major,
-[channels, B, H, W].
+Each records the multiply-accumulates of its launch from the operands that it is given. Features are
+node-major, [channels, B, H, W].
 """
 
 from __future__ import annotations
@@ -18,19 +18,12 @@ from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.message_passing import choose_backend, message_passing
 from dnw_graph.message_passing.executed import record
 from dnw_graph.node_operation import NodeKernels, node_kernels
+from dnw_graph.node_operation.activations import ACTIVATIONS
+from dnw_graph.node_operation.choice import reasons
 from dnw_graph.node_operation.plain import depthwise
 from dnw_graph.program import steps as kinds
 from dnw_graph.program.program import Array, Program, norm_of
 from dnw_graph.program.steps import Step
-from dnw_graph.triton import availability
-
-IN_TORCH: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu,
-    "relu6": F.relu6,
-    "hardswish": F.hardswish,
-    "silu": F.silu,
-    "identity": lambda x: x,
-}
 
 
 @dataclass(frozen=True)
@@ -74,7 +67,11 @@ class Convolution(nn.Module):
 
     def __init__(self, step: kinds.Convolution, program: Program, choice: Choice) -> None:
         super().__init__()
-        self.stride, self.padding, self.activation = step.stride, step.padding, IN_TORCH[step.activation]
+        self.stride, self.padding, self.activation = (
+            step.stride,
+            step.padding,
+            ACTIVATIONS[step.activation].forward,
+        )
         self.register_buffer("weight", _tensor(program.tensor(step, "weight")))
         bias = program.optional(step, "bias")
         self.register_buffer("bias", None if bias is None else _tensor(bias))
@@ -103,7 +100,7 @@ class Norm(nn.Module):
     def __init__(self, step: kinds.Norm | kinds.NodeOperation, program: Program, choice: Choice) -> None:
         super().__init__()
         self.kind, self.eps = norm_of(step)
-        self.activation = IN_TORCH[step.activation if isinstance(step, kinds.Norm) else "identity"]
+        self.activation = ACTIVATIONS[step.activation if isinstance(step, kinds.Norm) else "identity"].forward
         for name, values in zip(("scale", "shift"), program.scale_shift(step), strict=True):
             self.register_buffer(name, _tensor(values).reshape(-1, 1, 1, 1))
 
@@ -126,8 +123,8 @@ def normed_by_map(z: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor
         return z * scale.reshape(-1, 1, 1, 1) + shift.reshape(-1, 1, 1, 1)
     # One "channel" of a batch norm is one map; torch's own instance norm wants the batch first.
     maps = z.reshape(1, channels * images, height, width)
-    factors = (values.repeat_interleave(images) for values in (scale, shift))
-    normed = F.batch_norm(maps, None, None, *factors, training=True, eps=eps)
+    scale, shift = scale.repeat_interleave(images), shift.repeat_interleave(images)
+    normed = F.batch_norm(maps, None, None, scale, shift, training=True, eps=eps)
     return normed.reshape(z.shape)
 
 
@@ -154,7 +151,7 @@ class NodeOperation(nn.Module):
             return z.new_zeros(z.shape[0], z.shape[1], height, width)
         kernels = fused(self.spec, z)
         if kernels is None:
-            active = IN_TORCH[self.spec.activation](self.norm(z))
+            active = ACTIVATIONS[self.spec.activation].forward(self.norm(z))
             h = depthwise(active, self.kernel, self.spec.stride)
         else:
             h = self._by(kernels, z.contiguous())
@@ -172,11 +169,9 @@ class NodeOperation(nn.Module):
 
 def fused(spec: NodeSpec, z: Tensor) -> NodeKernels | None:
     """Kernels that do a node operation in one pass over maps of this kind; None where torch is to do it."""
-    if z.device.type != "cuda" or availability.reason() or availability.refusal(z.device, z.dtype):
+    if z.device.type != "cuda" or reasons(z.device, z.dtype, spec)["triton"] is not None:
         return None
-    if (spec.activation, spec.kernel_size) != ("relu", 3) or spec.norm == "none":
-        return None
-    return node_kernels(z.device, z.dtype)
+    return node_kernels(z.device, z.dtype, spec)
 
 
 class Messages(nn.Module):
@@ -249,7 +244,8 @@ def pooled(maps: Tensor, window: tuple[int, int, int] | None) -> Tensor:
         height, width = maps.shape[-2:]
         if (height, width) != (side, side):
             raise ValueError(
-                f"the readout maps are {height}×{width}, not {side}×{side}; give images of the network's own size"
+                f"the readout maps are {height}×{width}, not {side}×{side}; "
+                "give images of the network's own size"
             )
         maps = maps[..., first:end, first:end]
     return maps.mean(dim=(-2, -1), keepdim=True)

@@ -57,9 +57,8 @@ class Program:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the numbers: the widest floating type among them."""
-        return np.result_type(
-            *{a.dtype for a in self.tensors.values() if a.dtype.kind == "f"} or {np.float32}
-        )
+        floating = {values.dtype for values in self.tensors.values() if values.dtype.kind == "f"}
+        return np.result_type(np.float32, *floating)
 
     def shapes(self, height: int | None = None, width: int | None = None) -> dict[str, Shape]:
         """State → (channels, height, width), for images of that size or of the program's own."""
@@ -74,7 +73,7 @@ class Program:
         return {name: (self.channels[name], *sides[name]) for name in self.channels if name in sides}
 
     def scale_shift(self, step: NodeOperation | Norm) -> tuple[Array, Array]:
-        """A norm's (scale, shift) [C]: running statistics folded in, instance norm after mean 0, variance 1."""
+        """A norm's (scale, shift) [C]: running statistics folded in, or what follows mean 0, variance 1."""
         if (scale := self.optional(step, "scale")) is not None:
             return scale, self.tensor(step, "shift")
         norm, eps = norm_of(step)
@@ -115,7 +114,7 @@ def flattened(steps: tuple[Step, ...]) -> Iterator[Step]:
 
 def mapped(steps: tuple[Step, ...], change: Mapping[Step, Step]) -> tuple[Step, ...]:
     """Steps with some replaced, inside of `Repeat` and `Integrate` too."""
-    result = []
+    result: list[Step] = []
     for step in steps:
         if isinstance(step, (Repeat, Integrate)):
             result.append(replace(step, steps=mapped(step.steps, change)))
@@ -134,7 +133,7 @@ def _follow(step: Step, program: Program, sides: dict[str, tuple[int, int]]) -> 
     if isinstance(step, Convolution):
         height, width = sides[step.source]
         kernel = program.tensor(step, "weight").shape[2]
-        sides[step.target] = tuple(  # type: ignore[assignment]
+        sides[step.target] = tuple(
             (side + 2 * step.padding - kernel) // step.stride + 1 for side in (height, width)
         )
     elif isinstance(step, NodeOperation):

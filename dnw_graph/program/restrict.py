@@ -37,7 +37,7 @@ def restricted(program: Program, kept: Mapping[str, Flags], edges: Mapping[str, 
     """The program over the channels `kept` of each state.
 
     kept   per state [channels] bool; the same for both states of a step that works channel by channel
-    edges  step name → [E] bool: which of its edges stay, of those with both ends kept; all, if it has no entry
+    edges  step name → [E] bool: which of its edges stay, of those with both ends kept; no entry: all
     """
     tensors: dict[str, Array] = {}
     steps = tuple(_step(step, program, kept, edges, tensors) for step in program.steps)

@@ -136,7 +136,7 @@ def _tensors_of(program: Program, step: Step, name: str, leave_out: str = "") ->
 
 
 def _needed(program: Program) -> Program | None:
-    """Without senders that send nothing, and what only they or nothing at all reads; None if nothing is left."""
+    """Without senders that send nothing, and what only they read or nothing; None if nothing is left."""
     steps: list[Step] = []
     wanted: set[str] = set()
     for step in reversed(program.steps):

@@ -20,8 +20,8 @@ def node_status(layout: Layout, source: Ints, target: Ints, read: Flags | None =
 
     A node with a path from the stem and to the classifier is live; with a path to the classifier
     only, constant (it sends the same map for every image); all others are dead. That a node starts from
-    another's state is a link like an edge. In a network whose graph is applied several times, a node is live if
-    it is in any evaluation, and has the same status before and after.
+    another's state is a link like an edge. In a network whose graph is applied several times, a node is
+    live if it is in any evaluation, and has the same status before and after.
 
     read  [size of the last level] bool: which of its nodes the classifier reads; None: all
     """

@@ -167,9 +167,9 @@ def targets_of(step: Step) -> tuple[str, ...]:
     """States that a step writes."""
     if isinstance(step, Messages):
         return step.targets
-    return (
-        (step.state,) if isinstance(step, Evaluations) else (step.target,) if isinstance(step, Flat) else ()
-    )
+    if isinstance(step, (Repeat, Integrate)):
+        return (step.state,)
+    return (step.target,) if isinstance(step, (Convolution, NodeOperation, Norm, Start, Pool, Linear)) else ()
 
 
 Channelwise = (NodeOperation, Norm, Pool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from dnw_graph.program.program import Program
 from dnw_graph.program.steps import Messages, Repeat, Step, sources_of, targets_of
@@ -43,5 +44,6 @@ def renamed(step: Step, names: Mapping[str, str]) -> Step:
     if isinstance(step, Messages):
         targets = tuple(names.get(name, name) for name in step.targets)
         return replace(step, source=names.get(step.source, step.source), targets=targets)
-    changes = {f: names[v] for f in ("source", "target", "state") if (v := getattr(step, f, None)) in names}
+    own = {field: getattr(step, field) for field in ("source", "target", "state") if hasattr(step, field)}
+    changes: dict[str, Any] = {field: names[state] for field, state in own.items() if state in names}
     return replace(step, **changes) if changes else step

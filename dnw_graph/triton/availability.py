@@ -8,6 +8,10 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from dnw_graph.graph.node_spec import NodeSpec
+
+ACTIVATIONS = ("relu",)
+
 
 def interpreting() -> bool:
     """Whether kernels run one program after another on the CPU, for tests.
@@ -42,4 +46,14 @@ def refusal(device: torch.device, dtype: torch.dtype) -> str | None:
         return "Triton kernels run on CUDA devices; use backend dense"
     if dtype not in (torch.float32, torch.bfloat16, torch.float16):
         return "Triton kernels know float32, bfloat16 and float16; use backend csr or dense"
+    return None
+
+
+def node_refusal(spec: NodeSpec) -> str | None:
+    """What of this node operation they lack; None if nothing."""
+    if spec.activation not in ACTIVATIONS:
+        return f"Triton kernels know activation {', '.join(ACTIVATIONS)}, not {spec.activation}"
+    if spec.kernel_size != 3 or spec.stride not in (1, 2):
+        size = f"{spec.kernel_size}×{spec.kernel_size}"
+        return f"Triton kernels know 3×3 convolutions of stride 1 and 2, not {size} of stride {spec.stride}"
     return None

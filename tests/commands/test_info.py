@@ -12,7 +12,7 @@ import torch
 
 from dnw_graph.commands import info
 from dnw_graph.commands.main import main
-from dnw_graph.message_passing import auto_on_cuda
+from dnw_graph.message_passing import auto_on_cuda, backend
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,6 +32,10 @@ def report() -> dict:  # type: ignore[type-arg]
             },
         ],
         "auto": {"cpu": "native or dense", "cuda:0": "dense: measured faster"},
+        "node_operations": {
+            "cpu": {"native": "no compiler", "triton": None, "plain": None},
+            "cuda": {"all": "torch is not installed"},
+        },
         "rules": ["random", "top_k"],
         "networks": ["tiny_static"],
     }
@@ -48,6 +52,10 @@ def test_tables_say_what_is_missing_and_why(capsys: pytest.CaptureFixture[str]) 
         "csr available on cpu",
         "not on cuda: too old [1]",
         "cuda:0 dense: measured faster",
+        "cpu triton",
+        "not native: no compiler",
+        "cuda none",
+        "not all: torch is not installed",
         "rules random, top_k",
     ):
         assert expected.split() in lines
@@ -60,7 +68,14 @@ def test_json_holds_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"random", "top_k"} <= set(found["rules"])
     assert {"tiny_static", "mobilenet_v1"} <= set(found["networks"])
     assert {"dense", "csr", "dgl"} <= {backend["name"] for backend in found["backends"]}
+    assert found["node_operations"]["cpu"]["plain"] is None
     assert all(backend["available"] == (backend["reason"] is None) for backend in found["backends"])
+
+
+def test_it_says_why_auto_passes_a_backend_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend._BACKENDS["native"], "_reason", "no compiler")
+    sentence = "csr for sparse wirings in float32, as measured on CPUs, else dense; not native: no compiler"
+    assert info._auto() == {"cpu": sentence}
 
 
 def test_it_says_what_auto_means_on_a_gpu_and_why(monkeypatch: pytest.MonkeyPatch) -> None:

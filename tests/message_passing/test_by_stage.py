@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from dnw_graph.graph.node_spec import NodeSpec
+from dnw_graph.graph.schedule import Schedule
 from dnw_graph.message_passing import find_backend, recording, stage_operator
 from dnw_graph.message_passing.dense import Dense
 from dnw_graph.message_passing.stage_index import StageIndices
 from dnw_graph.message_passing.stage_pass import image_parts
+from dnw_graph.message_passing.stage_spec import StageSpec
 from dnw_graph.models import whole_stage
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
@@ -33,16 +38,22 @@ def as_on_a_gpu(monkeypatch):
 
     def begin():
         seen = []
-        monkeypatch.setattr(Dense, "by_stage", lambda self, device: True)
-        of_block = Dense.accumulate_block
-        monkeypatch.setattr(
-            Dense,
-            "accumulate_block",
-            lambda self, *args, **options: seen.append(1) or of_block(self, *args, **options),
-        )
+        monkeypatch.setattr(Dense, "slices", lambda self, device: True)
+        send = Dense.send
+
+        def look(self, index, *args, **options):
+            seen.append(index.sliced)
+            return send(self, index, *args, **options)
+
+        monkeypatch.setattr(Dense, "send", look)
         return seen
 
     return begin
+
+
+def spec():
+    schedule = Schedule((32, 192, 192), (384, 192))
+    return StageSpec(schedule, NodeSpec("instance"), False, "candidates", 4, 1.0, "dense")
 
 
 def step(model):
@@ -62,7 +73,8 @@ def test_dense_is_the_same_by_stage_as_by_block(make, as_on_a_gpu):
     expected, macs, flops = step(model)
     seen = as_on_a_gpu()
     found, macs_by_stage, flops_by_stage = step(model)
-    assert seen
+    # A stage of one block has nothing to slice.
+    assert {each is not None for each in seen} == ({True, False} if make is chain else {True})
     assert (macs_by_stage, flops_by_stage) == (macs, flops)
     for name, value in found.items():
         torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-5, msg=name)
@@ -85,10 +97,18 @@ def test_new_values_are_new_matrices(as_on_a_gpu):
 
 def test_only_on_a_gpu_dense_asks_for_the_whole_stage():
     dense = find_backend("dense")
-    assert dense.by_stage(torch.device("cuda"))
-    assert not dense.by_stage(torch.device("cpu"))
+    assert dense.slices(torch.device("cuda"))
+    assert not dense.slices(torch.device("cpu"))
     stage = chain().body_stages()[1]
-    assert len(whole_stage._index(stage, "dense", is_whole=True)[0]) == 3
+    assert len(whole_stage._indices(stage, spec(), 4)) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "whole"),
+    [({}, True), ({"reach": "selected"}, False), ({"images": 3}, False), ({"factor": 2.0}, False)],
+)
+def test_only_the_whole_gradient_to_all_candidates_can_do_without_blocks(change, whole):
+    assert replace(spec(), **change).takes_whole_index(4) == whole
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -105,7 +125,13 @@ def test_blocks_found_without_waiting_are_those_found_at_once(number):
 
 
 def test_a_gpu_takes_a_batch_at_once():
-    assert len(image_parts(512, 1 << 20, "instance", torch.device("cpu"))) > 1
-    assert image_parts(512, 1 << 20, "instance", torch.device("cuda")) == [slice(0, 512)]
+    assert len(image_parts(512, 1 << 20, spec(), torch.device("cpu"))) > 1
+    assert image_parts(512, 1 << 20, spec(), torch.device("cuda")) == [slice(0, 512)]
     z = torch.empty(3, 512, 8, 8, device="meta")
-    assert len(stage_operator._parts(z, (32, 192, 192), 64, "fixed")) == 1
+    assert len(stage_operator._parts(z, spec(), 64)) == 1
+
+
+def test_statistics_of_the_batch_need_all_images_at_once():
+    of_batch = replace(spec(), node=NodeSpec("batch"))
+    assert image_parts(512, 1 << 20, of_batch, torch.device("cpu")) == [slice(0, 512)]
+    assert len(image_parts(512, 1 << 20, replace(of_batch, fixed=True), torch.device("cpu"))) > 1

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnw_graph.graph.layout import Block, chain_of_stages, groups_with_readout
-from dnw_graph.message_passing.edge_index import EdgeIndex, by_source, rows_of
-from dnw_graph.message_passing.stage_index import StageIndex, StageIndices
+from dnw_graph.message_passing.edge_index import EdgeIndex, rows_of
+from dnw_graph.message_passing.stage_index import StageIndices, index_of_stage
 
 STAGES = (
     chain_of_stages([(3, 4, 1, 3)]).stages[0],
@@ -64,21 +64,32 @@ def test_the_whole_index_is_its_blocks_one_after_another(wiring):
     whole = indices.whole()
     assert whole.position.tolist() == ids.tolist()
     for number, each in enumerate(indices.blocks()):
-        bounds = whole.pointer[whole.rows[number] : whole.rows[number + 1] + 1]
+        mine = whole.block(number)
+        assert (mine.num_targets, mine.num_sources) == (each.num_targets, each.num_sources)
+        bounds = mine.pointer[mine.rows.start : mine.rows.stop + 1]
         assert (bounds - bounds[0]).tolist() == each.pointer.tolist()
-        mine = slice(int(bounds[0]), int(bounds[-1]))
-        assert (whole.column[mine] - whole.columns[number]).tolist() == each.source.tolist()
-        assert (whole.position[mine] - stage.blocks[number].offset).tolist() == each.position.tolist()
+        edges = slice(int(bounds[0]), int(bounds[-1]))
+        assert (mine.source[edges] - mine.columns.start).tolist() == each.source.tolist()
+        assert (mine.position[edges] - stage.blocks[number].offset).tolist() == each.position.tolist()
 
 
 @given(wirings())
 @settings(max_examples=50, deadline=None)
-def test_the_whole_index_by_column_holds_the_same_edges(wiring):
+def test_the_whole_index_by_source_is_that_of_its_blocks(wiring):
     stage, ids = wiring
-    whole = StageIndex.of_ids(ids, stage.blocks)
-    order, pointer, row = whole.by_column()
-    expected = by_source(whole.pointer, whole.column, whole.columns[-1])
-    assert [each.tolist() for each in (order, pointer, row)] == [each.tolist() for each in expected]
+    indices = StageIndices(stage.blocks)
+    indices.update(ids, may_wait=True)
+    whole, before = index_of_stage(ids, stage.blocks), 0
+    order, pointer, row = whole.by_source()
+    for number, each in enumerate(indices.blocks()):
+        mine = whole.block(number)
+        bounds = pointer[mine.columns.start : mine.columns.stop + 1]
+        edges = slice(int(bounds[0]), int(bounds[-1]))
+        expected_order, expected, expected_row = each.by_source()
+        assert (bounds - bounds[0]).tolist() == expected.tolist()
+        assert (order[edges] - before).tolist() == expected_order.tolist()
+        assert (row[edges] - mine.rows.start).tolist() == expected_row.tolist()
+        before += each.num_edges
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 60))
@@ -86,7 +97,7 @@ def test_the_whole_index_by_column_holds_the_same_edges(wiring):
 def test_by_source_is_a_stable_sort_by_source(seed, edges):
     chosen = np.sort(np.random.default_rng(seed).permutation(60)[:edges])
     index = EdgeIndex.of_positions(torch.from_numpy(chosen), 10, 6)
-    order, pointer, target = by_source(index.pointer, index.source, 6)
+    order, pointer, target = index.by_source()
     expected = torch.argsort(index.source, stable=True)
     assert order.tolist() == expected.tolist()
     assert target.tolist() == rows_of(index.pointer, edges)[expected].tolist()

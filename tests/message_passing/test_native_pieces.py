@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnw_graph.message_passing import EdgeIndex, find_backend
-from dnw_graph.message_passing.backend import Backend
 from dnw_graph.native import library
 
 pytestmark = pytest.mark.skipif(
@@ -40,7 +41,7 @@ class Case:
         self.split, self.targets = [split, rest], split + rest
         chosen = torch.rand(self.targets * sources, generator=generator) < share
         index = EdgeIndex.of_positions(chosen.nonzero().squeeze(1), self.targets, sources)
-        self.index, self.sources = (index.pointer, index.source), sources
+        self.index = index
         self.z = torch.randn(self.targets, columns, generator=generator)
         self.g = torch.randn(self.targets, columns, generator=generator)
         self.h = torch.randn(sources, columns, generator=generator)
@@ -52,21 +53,20 @@ class Case:
 
     def sent(self, backend, add):
         z = self.pieces(self.z)
-        backend.accumulate(z, self.h, self.value, *self.index, add=add)
+        assert backend.send(self.index, self.value, self.h, z, add=add) is z
         return torch.cat(z)
 
-    def transposed(self, backend):
-        g = self.pieces(self.g)
-        return backend.transposed_of_pieces(g, self.value, *self.index, self.sources)
+    def sent_back(self, backend):
+        return backend.send_back(self.index, self.value, self.pieces(self.g))
 
     def edge_gradient(self, backend):
-        return backend.edge_gradient_of_pieces(self.pieces(self.g), self.h, *self.index)
+        return backend.edge_gradient(self.index, self.pieces(self.g), self.h)
 
     def everything(self, backend):
         return [
             self.sent(backend, add=False),
             self.sent(backend, add=True),
-            self.transposed(backend),
+            self.sent_back(backend),
             self.edge_gradient(backend),
         ]
 
@@ -74,9 +74,9 @@ class Case:
         """The same four by `dense` in float64, which knows one matrix only."""
         dense = find_backend("dense")
         z, g, h, value = self.z.double(), self.g.double(), self.h.double(), self.value.double()
-        new = dense.aggregate(h, value, *self.index)
-        back = dense.transposed(g, value, *self.index, self.sources)
-        return [new, z + new, back, dense.edge_gradient(g, h, *self.index)]
+        (new,) = dense.send(self.index, value, h)
+        back = dense.send_back(self.index, value, [g])
+        return [new, z + new, back, dense.edge_gradient(self.index, [g], h)]
 
 
 @given(
@@ -125,7 +125,6 @@ def test_any_number_of_sources_and_columns_fits_the_packed_tiles(sources, column
 def test_pieces_are_what_other_backends_make_of_them(columns, other, native):
     """Dense multiplies piece by piece; csr joins pieces before, and splits them after, one product."""
     case = Case(3, 5, 6, columns, 0.4)
-    assert type(find_backend("csr")).accumulate is Backend.accumulate
     for got, expected in zip(case.everything(native), case.everything(find_backend(other)), strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
@@ -143,24 +142,37 @@ def test_targets_without_an_edge_keep_what_they_hold_or_become_zero(native):
     case = Case(2, 2, 3, 10, 0.0)
     assert torch.equal(case.sent(native, add=True), case.z)
     assert torch.equal(case.sent(native, add=False), torch.zeros(4, 10))
-    assert torch.equal(case.transposed(native), torch.zeros(3, 10))
+    assert torch.equal(case.sent_back(native), torch.zeros(3, 10))
 
 
 def test_a_message_by_hand_in_the_second_piece(native):
     """Target 2 hears 2 · source 0 and −1 · source 1; it is the first row of the second piece."""
     z = [torch.ones(2, 3), torch.ones(1, 3)]
     h = torch.tensor([[1.0, 2, 3], [10, 20, 30]])
-    index = torch.tensor([0, 0, 0, 2]), torch.tensor([0, 1])
-    native.accumulate(z, h, torch.tensor([2.0, -1]), *index, add=True)
+    index = EdgeIndex.of_positions(torch.tensor([4, 5]), 3, 2)
+    native.send(index, torch.tensor([2.0, -1]), h, z, add=True)
     assert z[0].eq(1).all()
     assert z[1].tolist() == [[-7, -15, -23]]
-    assert native.edge_gradient_of_pieces(z, h, *index).tolist() == [-106, -1060]
+    assert native.edge_gradient(index, z, h).tolist() == [-106, -1060]
 
 
 def send(native, case, **others):
     z, h, value = case.pieces(case.z), case.h, case.value
     operands = {"z": z, "h": h, "value": value} | others
-    native.accumulate(operands["z"], operands["h"], operands["value"], *case.index, add=True)
+    native.send(case.index, operands["value"], operands["h"], operands["z"], add=True)
+
+
+def fewer(index):
+    """The same tensors, said to have a source less."""
+    return replace(index, blocks=((index.num_targets, index.num_sources - 1),))
+
+
+def test_a_slice_of_a_stage_is_refused(native):
+    """It has as many pointers as the stage has rows."""
+    case = Case(2, 2, 3, 8, 1.1)
+    whole = replace(case.index, blocks=((1, 3), (3, 3)))
+    with pytest.raises(ValueError, match="pointer of 2 numbers wanted, not 5"):
+        native.send(whole.block(0), case.value, case.h)
 
 
 REFUSED = {
@@ -175,14 +187,14 @@ REFUSED = {
     "a source too few": lambda n, c: send(n, c, h=c.h[:2]),
     "a value too few": lambda n, c: send(n, c, value=c.value[1:]),
     "values in float64": lambda n, c: send(n, c, value=c.value.double()),
-    "back, a target too few": lambda n, c: n.transposed_of_pieces([c.g[:3]], c.value, *c.index, 3),
-    "back, a value too few": lambda n, c: n.transposed_of_pieces([c.g], c.value[1:], *c.index, 3),
-    "back, a source too few": lambda n, c: n.transposed_of_pieces([c.g], c.value, *c.index, 2),
-    "edges, a target too few": lambda n, c: n.edge_gradient_of_pieces([c.g[:3]], c.h, *c.index),
-    "edges, no piece": lambda n, c: n.edge_gradient_of_pieces([], c.h, *c.index),
-    "edges, narrow gradients": lambda n, c: n.edge_gradient_of_pieces([c.g[:, :5]], c.h, *c.index),
-    "edges, gradients in float16": lambda n, c: n.edge_gradient_of_pieces([c.g.half()], c.h, *c.index),
-    "edges, features in float16": lambda n, c: n.edge_gradient_of_pieces([c.g], c.h.half(), *c.index),
+    "back, a target too few": lambda n, c: n.send_back(c.index, c.value, [c.g[:3]]),
+    "back, a value too few": lambda n, c: n.send_back(c.index, c.value[1:], [c.g]),
+    "back, a source too few": lambda n, c: n.send_back(fewer(c.index), c.value, [c.g]),
+    "edges, a target too few": lambda n, c: n.edge_gradient(c.index, [c.g[:3]], c.h),
+    "edges, no piece": lambda n, c: n.edge_gradient(c.index, [], c.h),
+    "edges, narrow gradients": lambda n, c: n.edge_gradient(c.index, [c.g[:, :5]], c.h),
+    "edges, gradients in float16": lambda n, c: n.edge_gradient(c.index, [c.g.half()], c.h),
+    "edges, features in float16": lambda n, c: n.edge_gradient(c.index, [c.g], c.h.half()),
 }
 
 

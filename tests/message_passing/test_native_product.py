@@ -107,5 +107,5 @@ def test_other_dtypes_are_refused(block):
 def test_an_empty_wiring_gives_zeros():
     index = EdgeIndex.of_positions(torch.empty(0, dtype=torch.int64), 4, 3)
     native = find_backend("native")
-    found = native.aggregate(torch.randn(3, 10), torch.empty(0), index.pointer, index.source)
+    (found,) = native.send(index, torch.empty(0), torch.randn(3, 10))
     assert torch.equal(found, torch.zeros(4, 10))

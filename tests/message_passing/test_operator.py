@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from dnw_graph.message_passing import EdgeIndex, message_passing, recording
-from dnw_graph.message_passing.operator import edge_gradient, message_passing_transposed
+from dnw_graph.message_passing.operator import edge_gradient, send_back
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.stage import WiredStage
 from dnw_graph.models.tiny_static import tiny_static
@@ -35,11 +35,11 @@ def test_opcheck_of_message_passing(block, backend, reach, base):
     )
 
 
-def test_opcheck_of_the_transposed(block, backend):
+def test_opcheck_of_sending_back(block, backend):
     operands = block()
     index = operands.index
     torch.library.opcheck(
-        message_passing_transposed,
+        send_back,
         (
             operands.base.detach(),
             operands.weight.detach(),
@@ -91,7 +91,7 @@ def test_flops_are_those_of_the_edges_and_of_all_candidates_for_dense(block, nam
         counts = flops_by_operator(lambda reach=reach: operands.send(name, reach).sum().backward())
         assert counts == {
             "message_passing": forward,
-            "message_passing_transposed": forward,
+            "send_back": forward,
             "edge_gradient": slope,
         }
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dnw_graph.graph.node_spec import NodeSpec
+from dnw_graph.graph.schedule import Schedule
 from dnw_graph.message_passing import backends, stage_pass
+from dnw_graph.message_passing.edge_index import EdgeIndex
+from dnw_graph.message_passing.stage_operator import refusal, run_stage, stage
+from dnw_graph.message_passing.stage_pass import NodeParameters
+from dnw_graph.message_passing.stage_spec import StageSpec
 from dnw_graph.models import body as body_module
+from dnw_graph.models import whole_stage
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.stage import WiredStage
 from dnw_graph.models.tiny_static import tiny_static
-from dnw_graph.models.whole_stage import run_as_one, refusal
+from dnw_graph.models.whole_stage import run_as_one
 
 BACKENDS = ["dense", "csr", "dgl", "native"]
 
@@ -112,7 +121,8 @@ def test_a_batch_in_parts_is_the_whole_batch(backend, make, training, monkeypatc
     usable(backend)
     monkeypatch.setattr(stage_pass, "_PART_BYTES", 1)
     monkeypatch.setattr(stage_pass, "_LANES", 2)
-    assert len(stage_pass.image_parts(5, 100, "instance", torch.device("cpu"))) == 3
+    of_maps = StageSpec(Schedule((3, 4), (4,)), NodeSpec("instance"), False, "candidates", 5, 1.0, backend)
+    assert len(stage_pass.image_parts(5, 100, of_maps, torch.device("cpu"))) == 3
     torch.manual_seed(1)
     model = make(backend).train(training)
     assert_same(*both(model, torch.randn(5, 3, 32, 32), monkeypatch), rtol=2e-4)
@@ -174,18 +184,18 @@ def test_what_listens_between_the_levels_is_heard():
     stage = model.body.stages[1]
     operations = [model.body.operations[level.index] for level in stage.stage.levels[:-1]]
     z = torch.randn(5, 2, 16, 16)
-    assert refusal(stage, operations, z) is None
-    assert refusal(stage, operations, z.double()) is not None
-    assert refusal(stage, operations, z[:, :0]) is not None
+    assert whole_stage.refusal(stage, operations, z) is None
+    assert whole_stage.refusal(stage, operations, z.double()) is not None
+    assert whole_stage.refusal(stage, operations, z[:, :0]) is not None
     with torch.autocast("cpu", torch.bfloat16):
-        assert refusal(stage, operations, z) is not None
+        assert whole_stage.refusal(stage, operations, z) is not None
     heard = []
     handle = operations[0].register_forward_hook(lambda *args: heard.append(args[0]))
-    assert refusal(stage, operations, z) is not None
+    assert whole_stage.refusal(stage, operations, z) is not None
     model(torch.randn(2, 3, 32, 32))
     assert heard
     handle.remove()
-    assert refusal(stage, operations, z) is None
+    assert whole_stage.refusal(stage, operations, z) is None
 
 
 def test_no_gradient_is_kept_for_weights_that_do_not_learn():
@@ -250,3 +260,86 @@ def test_half_floats_beside_float32_parameters(make, training, monkeypatch):
     learned = [stage.weight, *(p for operation in operations for p in operation.parameters())]
     assert {p.grad.dtype for p in learned} == {torch.float32}
     assert all(p.grad.isfinite().all() for p in learned)
+
+
+def one_stage(activation="relu", norm="instance", kernel_size=3, stride=1, backend="dense", **changes):
+    """Operands of a stage of 2, 3 and 2 nodes whose readout starts from the level before, in float64."""
+    torch.manual_seed(4)
+    blocks = ((5, 2), (2, 3))
+    index = [
+        EdgeIndex.of_positions(torch.arange(0, targets * sources, 2), targets, sources)
+        for targets, sources in blocks
+    ]
+    parameters = torch.rand(5) + 0.5, torch.randn(5), torch.randn(5, 1, kernel_size, kernel_size)
+    tensors = torch.randn(2, 3, 6, 5), torch.randn(16), *parameters
+    schedule = Schedule((2, 3, 2), (5, 2), start=2)
+    node = NodeSpec(norm, activation, kernel_size, stride, eps=1e-3)
+    spec = StageSpec(schedule, node, False, "candidates", 3, 1.0, backend)
+    return [each.double().requires_grad_() for each in tensors], index, replace(spec, **changes)
+
+
+def by_definition(tensors, index, spec, activation):
+    """The states of the last level by the equations, node by node in torch's layers."""
+    z, weight, scale, shift, kernel = tensors
+
+    def send(z, first, end, stride):
+        maps = z.transpose(0, 1)
+        normed = F.group_norm(maps, end - first, scale[first:end], shift[first:end], spec.node.eps)
+        options = {"stride": stride, "padding": spec.node.kernel_size // 2, "groups": end - first}
+        return F.conv2d(activation(normed), kernel[first:end], **options).transpose(0, 1)
+
+    def masked(values, each, shape):
+        return torch.zeros_like(values).index_add(0, each.position, values[each.position]).reshape(shape)
+
+    h = send(z, 0, 2, spec.node.stride)
+    heard = torch.einsum("ts,sbyx->tbyx", masked(weight[:10], index[0], (5, 2)), h)
+    middle, last = heard[:3], heard[3:]
+    h = send(middle, 2, 5, 1)
+    return last + middle[-2:] + torch.einsum("ts,sbyx->tbyx", masked(weight[10:], index[1], (2, 3)), h)
+
+
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [("relu6", F.relu6), ("hardswish", F.hardswish), ("silu", F.silu), ("identity", lambda x: x)],
+)
+@pytest.mark.parametrize(("kernel_size", "stride"), [(3, 1), (5, 2)])
+def test_any_activation_and_odd_kernel_as_the_equations_say(activation, function, kernel_size, stride):
+    tensors, index, spec = one_stage(
+        activation, kernel_size=kernel_size, stride=stride, reach="selected", images=0
+    )
+    z, weight, *parameters = tensors
+    out, *_ = run_stage(z, weight, NodeParameters(*parameters), index, spec)
+    expected = by_definition(tensors, index, spec, function)
+    torch.testing.assert_close(out, expected, rtol=1e-10, atol=1e-10)
+    g = torch.randn_like(expected)
+    found, wanted = (torch.autograd.grad(each, tensors, g) for each in (out, expected))
+    torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-8)
+
+
+def flat_arguments(tensors, index, spec, statistics=(None, None)):
+    parts = ([getattr(each, name) for each in index] for name in ("pointer", "source", "position"))
+    return (*tensors, *statistics, *parts, *spec.flat())
+
+
+@pytest.mark.parametrize("backend", ["dense", "csr"])
+@pytest.mark.parametrize("kind", ["instance", "batch", "fixed"])
+def test_opcheck_of_a_stage(backend, kind):
+    fixed = kind == "fixed"
+    norm = "instance" if kind == "instance" else "batch"
+    operands = one_stage(norm=norm, backend=backend, fixed=fixed, reach="selected", images=0)
+    statistics = (torch.zeros(5).double(), torch.ones(5).double()) if fixed else (None, None)
+    torch.library.opcheck(stage, flat_arguments(*operands, statistics))
+
+
+def test_a_spec_is_what_its_flat_form_says():
+    _, _, spec = one_stage("silu", kernel_size=5, stride=2, fixed=True, factor=1.5, images=2)
+    assert StageSpec.of(spec.flat()) == spec
+
+
+@pytest.mark.parametrize("norm", ["affine", "none"])
+def test_a_norm_that_a_whole_stage_does_not_run_with_is_refused(norm):
+    tensors, index, spec = one_stage(norm=norm)
+    z, weight, *parameters = tensors
+    assert refusal(spec.node) == f"norm {norm}: a stage runs as a whole with norm batch or instance"
+    with pytest.raises(ValueError, match=f"norm {norm}: a stage runs as a whole"):
+        run_stage(z, weight, NodeParameters(*parameters), index, spec)

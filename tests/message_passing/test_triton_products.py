@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -30,6 +32,11 @@ CASES = {
 }
 
 
+def on_device(index):
+    tensors = {name: getattr(index, name).to(DEVICE) for name in ("pointer", "source", "position")}
+    return replace(index, **tensors)
+
+
 @pytest.fixture(params=TOLERANCE, ids=str)
 def dtype(request):
     return request.param
@@ -42,7 +49,7 @@ def products(block, dtype):
     def of(**case):
         operands = block(**({"base": False} | case), dtype=dtype)
         index = operands.index
-        pointer, source = index.pointer.to(DEVICE), index.source.to(DEVICE)
+        index = on_device(index)
         h = operands.h.detach().flatten(1).to(DEVICE)
         g = torch.randn(index.num_targets, h.shape[1], generator=torch.Generator().manual_seed(5)).to(h)
         value = operands.weight.detach()[index.position].to(DEVICE)
@@ -53,9 +60,9 @@ def products(block, dtype):
                 h, g, value = h.double(), g.double(), value.double()
             results.append(
                 {
-                    "aggregate": engine.aggregate(h, value, pointer, source),
-                    "transposed": engine.transposed(g, value, pointer, source, index.num_sources),
-                    "edge gradient": engine.edge_gradient(g, h, pointer, source),
+                    "send": engine.send(index, value, h)[0],
+                    "send back": engine.send_back(index, value, [g]),
+                    "edge gradient": engine.edge_gradient(index, [g], h),
                 }
             )
         return results
@@ -105,25 +112,19 @@ def test_the_operator_has_the_gradients_of_the_formula(block, reach):
 def test_matrices_may_come_in_two_pieces(block, first):
     """As a stage keeps them: the states between its levels, and its output."""
     operands = block(targets=6, sources=5, dtype=torch.float32, empty_targets=(3,))
-    index, sizes = operands.index, [first, 6 - first]
+    index, sizes = on_device(operands.index), [first, 6 - first]
     h, z = (each.detach().flatten(1).to(DEVICE) for each in (operands.h, operands.base))
     value = operands.weight.detach()[index.position].to(DEVICE)
-    pointer, source = index.pointer.to(DEVICE), index.source.to(DEVICE)
     engine, dense = find_backend("triton"), find_backend("dense")
-    sent = dense.aggregate(h, value, pointer, source)
+    (sent,) = dense.send(index, value, h)
     for add, expected in ((True, z + sent), (False, sent)):
         pieces = [part.clone() for part in z.split(sizes)]
-        engine.accumulate(pieces, h, value, pointer, source, add=add)
+        engine.send(index, value, h, pieces, add=add)
         torch.testing.assert_close(torch.cat(pieces), expected)
         assert torch.equal(torch.cat(pieces)[3], expected[3])
     g = z.split(sizes)
-    torch.testing.assert_close(
-        engine.transposed_of_pieces(g, value, pointer, source, 5),
-        dense.transposed(z, value, pointer, source, 5),
-    )
-    torch.testing.assert_close(
-        engine.edge_gradient_of_pieces(g, h, pointer, source), dense.edge_gradient(z, h, pointer, source)
-    )
+    torch.testing.assert_close(engine.send_back(index, value, g), dense.send_back(index, value, [z]))
+    torch.testing.assert_close(engine.edge_gradient(index, g, h), dense.edge_gradient(index, [z], h))
 
 
 def test_blocks_of_a_stage_by_the_index_of_the_whole():
@@ -140,11 +141,11 @@ def test_blocks_of_a_stage_by_the_index_of_the_whole():
         of_block = value[before : before + index.num_edges]
         before += index.num_edges
         z = torch.ones_like(g)
-        engine.accumulate_block(z.split([1, len(z) - 1]), h, value, whole, number, add=True)
-        torch.testing.assert_close(z, 1 + dense.aggregate(h, of_block, index.pointer, index.source))
+        mine = whole.block(number)
+        engine.send(mine, value, h, z.split([1, len(z) - 1]), add=True)
+        torch.testing.assert_close(z, 1 + dense.send(index, of_block, h)[0])
         torch.testing.assert_close(
-            engine.transposed_block(g.split([1, len(g) - 1]), value, whole, number),
-            dense.transposed(g, of_block, index.pointer, index.source, block.num_sources),
+            engine.send_back(mine, value, g.split([1, len(g) - 1])), dense.send_back(index, of_block, [g])
         )
     assert before == 20
 
@@ -155,7 +156,7 @@ def test_a_number_that_is_none_reaches_the_targets_that_hear_it(block):
     h = operands.h.detach().flatten(1).to(DEVICE)
     h[1, 0] = float("nan")
     value = operands.weight.detach()[index.position].to(DEVICE)
-    z = find_backend("triton").aggregate(h, value, index.pointer.to(DEVICE), index.source.to(DEVICE))
+    (z,) = find_backend("triton").send(on_device(index), value, h)
     assert z[:, 0].isnan().all()
     assert z[:, 1:].isfinite().all()
 

@@ -7,6 +7,7 @@ import itertools
 import torch
 
 import dnw_graph as dg
+from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.inference.engine import Plan
 from dnw_graph.message_passing import EdgeIndex, find_backend
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
@@ -26,11 +27,9 @@ def products() -> None:
         index = EdgeIndex.of_positions(chosen.nonzero().squeeze(1), targets, sources)
         h, g = torch.randn(sources, columns), torch.randn(targets, columns)
         value = torch.randn(index.num_edges)
-        structure = (index.pointer, index.source)
-        close(native.aggregate(h, value, *structure), dense.aggregate(h, value, *structure))
-        found = native.transposed(g, value, *structure, sources)
-        close(found, dense.transposed(g, value, *structure, sources))
-        close(native.edge_gradient(g, h, *structure), dense.edge_gradient(g, h, *structure))
+        close(native.send(index, value, h)[0], dense.send(index, value, h)[0])
+        close(native.send_back(index, value, [g]), dense.send_back(index, value, [g]))
+        close(native.edge_gradient(index, [g], h), dense.edge_gradient(index, [g], h))
 
 
 def pieces() -> None:
@@ -42,23 +41,20 @@ def pieces() -> None:
         chosen = torch.rand(targets * sources) < 0.4
         index = EdgeIndex.of_positions(chosen.nonzero().squeeze(1), targets, sources)
         h, value = torch.randn(sources, columns), torch.randn(index.num_edges)
-        structure = (index.pointer, index.source)
         for add, threads in itertools.product((False, True), (1, 3)):
             torch.set_num_threads(threads)
             z = [torch.randn(count, columns) for count in split]
             expected = [part.clone() for part in z]
-            native.accumulate(z, h, value, *structure, add=add)
-            dense.accumulate(expected, h, value, *structure, add=add)
+            native.send(index, value, h, z, add=add)
+            dense.send(index, value, h, expected, add=add)
             close(torch.cat(z), torch.cat(expected))
-            found = native.transposed_of_pieces(z, value, *structure, sources)
-            close(found, dense.transposed_of_pieces(z, value, *structure, sources))
-            found = native.edge_gradient_of_pieces(z, h, *structure)
-            close(found, dense.edge_gradient_of_pieces(z, h, *structure))
+            close(native.send_back(index, value, z), dense.send_back(index, value, z))
+            close(native.edge_gradient(index, z, h), dense.edge_gradient(index, z, h))
 
 
 def node_operations() -> None:
     """On maps of one pixel, of one strip and of several, for full and for broken vectors of images."""
-    native, plain = NativeNodeKernels(), PlainNodeKernels()
+    native, plain = NativeNodeKernels(), PlainNodeKernels(NodeSpec("batch"))
     sides = (
         (1, 1),
         (1, 9),

@@ -14,17 +14,18 @@ from dnw_graph.native import library
 SCRIPT = """
 import os
 import torch
-from dnw_graph.message_passing.native import Native
+from dnw_graph.message_passing import EdgeIndex, find_backend
 from dnw_graph.node_operation.native import NativeNodeKernels
 
 torch.set_num_threads(3)
 z = torch.randn(6, 5, 8, 8)
-pointer, source = torch.tensor([0, 2, 3]), torch.tensor([0, 5, 1])
+index = EdgeIndex.of_positions(torch.tensor([0, 5, 7]), 2, 6)
 
 def work():
     h = z.reshape(6, -1)
     mean, variance = NativeNodeKernels().statistics(z, 6)
-    return Native().aggregate(h, torch.ones(3), pointer, source).sum().item() + mean.sum().item()
+    (sent,) = find_backend("native").send(index, torch.ones(3), h)
+    return sent.sum().item() + mean.sum().item()
 
 expected = work()
 child = os.fork()
@@ -37,7 +38,7 @@ tasks = len(os.listdir("/proc/self/task"))
 for _ in range(20):
     (torch.randn(300, 300) @ torch.randn(300, 300)).sum()
     work()
-# Nobody hired threads beside torch's.
+# No threads besides torch's were started.
 assert len(os.listdir("/proc/self/task")) == tasks, (tasks, os.listdir("/proc/self/task"))
 print("done")
 """

@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.native import library
-from dnw_graph.node_operation import node_kernels
+from dnw_graph.node_operation import node_kernels, reasons
 from dnw_graph.node_operation.native import NativeNodeKernels
 from dnw_graph.node_operation.plain import PlainNodeKernels
 
@@ -19,7 +20,8 @@ pytestmark = pytest.mark.skipif(
     library.reason() is not None, reason="the C kernels are not built: no compiler"
 )
 
-NATIVE, PLAIN = NativeNodeKernels(), PlainNodeKernels()
+RELU = NodeSpec("batch")
+NATIVE, PLAIN = NativeNodeKernels(), PlainNodeKernels(RELU)
 INSTRUCTIONS = library.supported() if library.reason() is None else ["portable"]
 
 # Vectors have 8 or 16 lanes, one for each image; a strip has 4 rows or more, as many as fit 24 KiB.
@@ -193,8 +195,24 @@ def test_nan_stays_nan_and_among_its_own(operation, lost, stride):
 
 
 def test_they_are_chosen_for_float32_on_a_cpu():
-    assert isinstance(node_kernels(torch.device("cpu"), torch.float32), NativeNodeKernels)
-    assert isinstance(node_kernels(torch.device("cpu"), torch.float64), PlainNodeKernels)
+    cpu = torch.device("cpu")
+    assert isinstance(node_kernels(cpu, torch.float32, RELU), NativeNodeKernels)
+    assert isinstance(node_kernels(cpu, torch.float64, RELU), PlainNodeKernels)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"activation": "silu"}, "the C kernels know activation relu, not silu"),
+        ({"kernel_size": 5}, "the C kernels know 3×3 convolutions of stride 1 and 2, not 5×5 of stride 1"),
+        ({"stride": 3}, "the C kernels know 3×3 convolutions of stride 1 and 2, not 3×3 of stride 3"),
+    ],
+)
+def test_what_they_lack_torch_does_and_the_reason_is_told(change, reason):
+    spec, cpu = replace(RELU, **change), torch.device("cpu")
+    assert isinstance(node_kernels(cpu, torch.float32, spec), PlainNodeKernels)
+    found = reasons(cpu, torch.float32, spec)
+    assert found == {"native": reason, "triton": "Triton kernels run on CUDA devices", "plain": None}
 
 
 REFUSED = {

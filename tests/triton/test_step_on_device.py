@@ -21,6 +21,9 @@ from dnw_graph.models.tiny_static import tiny_static
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
 
 
+BODY = stage_operator.stage._init_fn
+
+
 class Launches:
     """In the place of one kernel."""
 
@@ -55,7 +58,7 @@ class Stage(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, *arguments):
-        out = stage_operator.run_stage._init_fn(*arguments)
+        out = BODY(*arguments)
         stage_operator._setup_context(ctx, arguments, out)
         return out
 
@@ -69,7 +72,8 @@ class Stage(torch.autograd.Function):
 def launched(monkeypatch):
     """The names of all kernels that were launched."""
     from dnw_graph.message_passing.backend import _BACKENDS
-    from dnw_graph.triton import messages, node_operation
+    from dnw_graph.node_operation import triton as node_operation
+    from dnw_graph.triton import messages
 
     seen = set()
     for module, names in (
@@ -81,10 +85,10 @@ def launched(monkeypatch):
     monkeypatch.setattr(_BACKENDS["triton"], "_reason", None)
     monkeypatch.setattr(backend.availability, "refusal", lambda device, dtype: None)
     kernels = node_operation.TritonNodeKernels()
-    monkeypatch.setattr(stage_operator, "node_kernels", lambda device, dtype: kernels)
-    body = stage_operator.run_stage_backward._init_fn
-    monkeypatch.setattr(stage_operator, "run_stage_backward", body)
-    monkeypatch.setattr(whole_stage, "run_stage", Stage.apply)
+    monkeypatch.setattr(stage_operator, "node_kernels", lambda device, dtype, spec: kernels)
+    body = stage_operator.stage_backward._init_fn
+    monkeypatch.setattr(stage_operator, "stage_backward", body)
+    monkeypatch.setattr(stage_operator, "stage", Stage.apply)
     monkeypatch.setattr(whole_stage, "_dtypes_fit", lambda wired, z: True)
     tables, to = stage_index._rows_on, torch.Tensor.to
     monkeypatch.setattr(

@@ -72,7 +72,7 @@ def test_a_compiled_network_counts_what_it_runs():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_compiled_network_may_run_its_node_operations_in_one_pass(make, dtype, monkeypatch):
     """As on a GPU, where under autocast features are half floats and what was folded is not."""
-    from dnw_graph.triton.node_operation import TritonNodeKernels
+    from dnw_graph.node_operation.triton import TritonNodeKernels
 
     model = make().eval()
     net, used = dg.compile(model, backend="triton"), []
@@ -96,11 +96,11 @@ def test_under_autocast_features_are_bfloat16(passing_by):
 
 def test_the_node_operations_of_a_stage_may_be_ours_too(passing_by, monkeypatch):
     """As on a GPU: both kinds of kernels under the operator that runs a stage."""
-    from dnw_graph.triton.node_operation import TritonNodeKernels
+    from dnw_graph.node_operation.triton import TritonNodeKernels
 
     used = []
     monkeypatch.setattr(
-        stage_operator, "node_kernels", lambda device, dtype: used.append(dtype) or TritonNodeKernels()
+        stage_operator, "node_kernels", lambda device, dtype, spec: used.append(dtype) or TritonNodeKernels()
     )
     model = tiny()
     logits, weights = trained(model, "triton", passing_by, 1)

@@ -27,7 +27,7 @@ SIZES = {
 
 @pytest.fixture(scope="module")
 def ours():
-    from dnw_graph.triton.node_operation import TritonNodeKernels
+    from dnw_graph.node_operation.triton import TritonNodeKernels
 
     return TritonNodeKernels()
 

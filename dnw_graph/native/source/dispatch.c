@@ -1,7 +1,7 @@
-/* Which kernels this processor can run. */
+/* What this build and this processor are: sizes of structures, and which kernels can run. */
 #include <string.h>
 
-#include "kernels.h"
+#include "kernel_table.h"
 
 enum { STEM_ROWS = 9 }; /* rows of each channel that a strip of the stem reads */
 
@@ -36,4 +36,22 @@ const kernel_table *dnw_kernels(const char *name) {
     for (unsigned i = 0; i < sizeof best_first / sizeof *best_first; i++)
         if (runs(best_first[i]) && (!name || !*name || !strcmp(name, best_first[i]->name))) return best_first[i];
     return 0;
+}
+
+const char *dnw_instructions(const char *name) {
+    const kernel_table *kernels = dnw_kernels(name);
+    return kernels ? kernels->name : 0;
+}
+
+int64_t dnw_size_of(const char *structure) {
+#define SIZE(NAME) {#NAME, sizeof(NAME)}
+    static const struct {
+        const char *name;
+        int64_t bytes;
+    } sizes[] = {SIZE(edge),        SIZE(product_arguments), SIZE(edge_arguments), SIZE(node_maps),  SIZE(node_gradients),
+                 SIZE(stage_block), SIZE(stage_maps),        SIZE(plan_buffer),    SIZE(plan_group), SIZE(plan_operation),
+                 SIZE(plan_header)};
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (!strcmp(structure, sizes[i].name)) return sizes[i].bytes;
+    return -1;
 }

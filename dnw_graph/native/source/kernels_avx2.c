@@ -1,5 +1,5 @@
 /* AVX2 and FMA: 16 registers of 8 lanes. */
-#include "kernels.h"
+#include "kernel_table.h"
 
 #if defined(__x86_64__)
 #if defined(__clang__)
@@ -10,15 +10,7 @@
 #define LANES 8
 #define TILE_MAX 14
 #define HALF_TILE(...) ((void)0)
-#include "vector.h"
-#include "messages.h"
-#include "products.h"
-#include "node.h"
-#include "stem.h"
-#include "head.h"
-#include "lanes.h"
-#include "node_training.h"
-#include "stage_training.h"
+#include "templates/all.h"
 
 void dnw_half_tile(const messages_arguments *a, int64_t pixel, int64_t source, int64_t target, int first, int end) {
     targets_1(a, pixel, source, target, first, end);

@@ -1,5 +1,5 @@
 /* AVX-512: 32 registers of 16 lanes. */
-#include "kernels.h"
+#include "kernel_table.h"
 
 #if defined(__x86_64__)
 /* DNW_EMULATE_AVX512: the same code of 16 lanes in AVX2, to test it on a processor without AVX-512. */
@@ -18,15 +18,7 @@
 #define LANES 16
 #define TILE_MAX 14
 #define HALF_TILE dnw_half_tile
-#include "vector.h"
-#include "messages.h"
-#include "products.h"
-#include "node.h"
-#include "stem.h"
-#include "head.h"
-#include "lanes.h"
-#include "node_training.h"
-#include "stage_training.h"
+#include "templates/all.h"
 
 /* Where rows end at half a vector, the 8 lanes of AVX2 do them. */
 static void node_16(const node_arguments *a, int first_row, int end_row, int first, int end) {

@@ -1,7 +1,7 @@
 /* The node operation in training: threads share the channels. */
 #include <stdlib.h>
 
-#include "kernels.h"
+#include "kernel_table.h"
 #include "team.h"
 
 typedef struct {
@@ -36,27 +36,26 @@ static void backward(void *context, int thread, int threads) {
 static int together(void (*task)(void *, int, int), node_call *c, int threads) {
     c->floats = (c->kernels->training_floats(c->maps->height, c->maps->width) + 15) / 16 * 16;
     c->scratch = aligned_alloc(64, sizeof(float) * (size_t)(c->floats * threads));
-    if (!c->scratch) return -1;
+    if (!c->scratch) return DNW_NO_MEMORY;
     dnw_share(task, c, threads);
     free(c->scratch);
-    return 1;
+    return DNW_DONE;
 }
 
-/* All three: 1 done; 0 these instructions cannot run here; −1 no memory. */
 int dnw_statistics(const node_maps *maps, float *mean, float *variance, int threads, const char *instructions) {
     node_call c = {.kernels = dnw_kernels(instructions), .maps = maps, .out = mean, .variance = variance};
-    if (!c.kernels) return 0;
+    if (!c.kernels) return DNW_NO_INSTRUCTIONS;
     dnw_share(statistics, &c, threads);
-    return 1;
+    return DNW_DONE;
 }
 
 int dnw_node_forward(const node_maps *maps, float *h, int threads, const char *instructions) {
     node_call c = {.kernels = dnw_kernels(instructions), .maps = maps, .out = h};
-    return c.kernels ? together(forward, &c, threads) : 0;
+    return c.kernels ? together(forward, &c, threads) : DNW_NO_INSTRUCTIONS;
 }
 
 int dnw_node_backward(const node_maps *maps, const float *g, const node_gradients *gradients, int threads,
                       const char *instructions) {
     node_call c = {.kernels = dnw_kernels(instructions), .maps = maps, .g = g, .gradients = gradients};
-    return c.kernels ? together(backward, &c, threads) : 0;
+    return c.kernels ? together(backward, &c, threads) : DNW_NO_INSTRUCTIONS;
 }

@@ -4,8 +4,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "plan_private.h"
-
 /* Bytes of a cache line and of a large page; floats that a last vector may read too far. */
 enum { LINE = 64, LARGE_PAGE = 2 << 20, BEYOND = 64 };
 
@@ -18,11 +16,12 @@ static void *copied(const void *from, size_t bytes) {
     return to;
 }
 
-plan *dnw_plan_new(const int64_t *tables, const float *constants, int64_t num_constants, const int32_t *numbers,
-                   int64_t num_numbers, const edge *edges, int64_t num_edges, const char *instructions) {
+int dnw_plan_new(const int64_t *tables, const float *constants, int64_t num_constants, const int32_t *numbers,
+                 int64_t num_numbers, const edge *edges, int64_t num_edges, const char *instructions, plan **made) {
     const kernel_table *kernels = dnw_kernels(instructions);
-    plan *p = kernels ? calloc(1, sizeof *p) : 0;
-    if (!p) return 0;
+    if (!kernels) return DNW_NO_INSTRUCTIONS;
+    plan *p = calloc(1, sizeof *p);
+    if (!p) return DNW_NO_MEMORY;
     p->kernels = kernels;
     memcpy(&p->header, tables, sizeof p->header);
     const plan_header *h = &p->header;
@@ -35,9 +34,12 @@ plan *dnw_plan_new(const int64_t *tables, const float *constants, int64_t num_co
     p->constants = copied(constants, (size_t)num_constants * sizeof(float));
     p->numbers = copied(numbers, (size_t)num_numbers * sizeof(int32_t));
     p->edges = copied(edges, (size_t)num_edges * sizeof(edge));
-    if (p->buffers && p->operations && p->groups && p->constants && p->numbers && p->edges) return p;
-    dnw_plan_free(p);
-    return 0;
+    if (!p->buffers || !p->operations || !p->groups || !p->constants || !p->numbers || !p->edges) {
+        dnw_plan_free(p);
+        return DNW_NO_MEMORY;
+    }
+    *made = p;
+    return DNW_DONE;
 }
 
 void dnw_plan_free(plan *p) {

@@ -1,13 +1,8 @@
 /* Products of sparse edges with plain matrices of features, for the operator's backend. */
 #include <stdlib.h>
 
-#include "kernels.h"
+#include "kernel_table.h"
 #include "team.h"
-
-const char *dnw_instructions(const char *name) {
-    const kernel_table *kernels = dnw_kernels(name);
-    return kernels ? kernels->name : 0;
-}
 
 typedef struct {
     const kernel_table *kernels;
@@ -49,17 +44,15 @@ static void product(void *context, int thread, int threads) {
                             a->num_targets, packed);
 }
 
-/* targets [num_targets][columns] = or, where `add`, += edges · sources [num_sources][columns].
-   1: done; 0: these instructions cannot run here; −1: no memory. */
 int dnw_product(const product_arguments *arguments, int threads, const char *instructions) {
     product_call c = {.kernels = dnw_kernels(instructions), .arguments = *arguments};
-    if (!c.kernels) return 0;
+    if (!c.kernels) return DNW_NO_INSTRUCTIONS;
     const int64_t floats = product_floats(arguments->num_sources) * threads;
     c.packed = aligned_alloc(64, (size_t)(floats + 16) / 16 * 16 * sizeof(float));
-    if (!c.packed) return -1;
+    if (!c.packed) return DNW_NO_MEMORY;
     dnw_share(product, &c, threads);
     free(c.packed);
-    return 1;
+    return DNW_DONE;
 }
 
 typedef struct {
@@ -77,16 +70,15 @@ static void edge_products(void *context, int thread, int threads) {
                               c->sums + a->pointer[first] * MOST_LANES);
 }
 
-/* out[e] = Σ over columns of g[target of e] · h[source of e]. Returns as dnw_product. */
 int dnw_edge_products(const edge_arguments *arguments, int threads, const char *instructions) {
     edge_call c = {.kernels = dnw_kernels(instructions), .arguments = *arguments};
-    if (!c.kernels) return 0;
+    if (!c.kernels) return DNW_NO_INSTRUCTIONS;
     const int64_t packed = product_floats(arguments->num_sources) * threads;
     const int64_t sums = arguments->pointer[arguments->num_targets] * MOST_LANES;
     c.packed = aligned_alloc(64, (size_t)(packed + sums + 16) / 16 * 16 * sizeof(float));
-    if (!c.packed) return -1;
+    if (!c.packed) return DNW_NO_MEMORY;
     c.sums = c.packed + packed;
     dnw_share(edge_products, &c, threads);
     free(c.packed);
-    return 1;
+    return DNW_DONE;
 }

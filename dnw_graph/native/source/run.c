@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#include "plan_private.h"
+#include "plan.h"
 #include "team.h"
 
 enum { MOST_OPERATIONS = 63, ROWS_OF_A_BAND = 4 };
@@ -106,6 +106,11 @@ static void launch(const worker *w, const plan_operation *o, int first_row, int 
         };
         p->kernels->node(&a, first_row, end_row, first, end);
     } else if (o->kind == MESSAGES) {
+        initial_maps base = {0}, added = {0};
+        if (o->base >= 0) base = (initial_maps){p->constants + o->base, o->base_stride, p->numbers + o->base_row};
+        if (o->added >= 0)
+            added = (initial_maps){map_of(w, o->added, o->added_map), p->buffers[o->added].stride,
+                                   p->numbers + o->added_row};
         const messages_arguments a = {
             .sources = map_of(w, o->in, o->in_map),
             .targets = map_of(w, o->out, o->out_map),
@@ -113,18 +118,13 @@ static void launch(const worker *w, const plan_operation *o, int first_row, int 
             .pointer = p->numbers + o->pointer,
             .edges = p->edges + o->edges,
             .bias = constant(p, o->bias),
-            .base = constant(p, o->base),
-            .base_stride = o->base_stride,
-            .base_row = o->base < 0 ? 0 : p->numbers + o->base_row,
-            .carried = o->carry < 0 ? 0 : map_of(w, o->carried, o->carried_map),
-            .carried_stride = o->carry < 0 ? 0 : p->buffers[o->carried].stride,
-            .carry = o->carry < 0 ? 0 : p->numbers + o->carry,
+            .there = {base, added},
             .pitch = (int)out->pitch,
             .source_ring = (int)in->ring,
             .target_ring = (int)out->ring,
             .tile = (int)o->tile,
             .num_targets = (int)o->channels,
-            .blocks = (int)o->blocks,
+            .chunks = (int)o->chunks,
         };
         p->kernels->messages(&a, first_row, end_row, first, end);
     } else {
@@ -152,7 +152,7 @@ static int64_t macs_of(const plan *p, const plan_operation *o) {
     if (o->kind == STEM) return pixels * o->channels * 9 * p->header.image_channels;
     if (o->kind == NODE) return pixels * o->channels * 9;
     const int32_t *pointer = p->numbers + o->pointer;
-    return pixels * (pointer[o->blocks * o->channels] - pointer[0]);
+    return pixels * (pointer[o->chunks * o->channels] - pointer[0]);
 }
 
 static int share(int whole, int part, int parts) { return (int)((int64_t)whole * part / parts); }

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels.h"
+#include "kernel_table.h"
 #include "team.h"
 
 typedef struct {
@@ -27,28 +27,26 @@ static void backward(void *context, int thread, int threads) {
                                c->scratch + thread * c->floats, c->sums + thread * c->stage->senders * NODE_SUMS);
 }
 
-/* Both: 1 done; 0 these instructions cannot run here; −1 no memory. */
 static int together(void (*task)(void *, int, int), stage_call *c, int threads) {
     c->floats = (stage_floats(c->stage) + 15) / 16 * 16;
     c->scratch = aligned_alloc(64, sizeof(float) * (size_t)(c->floats * threads));
-    if (!c->scratch) return -1;
+    if (!c->scratch) return DNW_NO_MEMORY;
     dnw_share(task, c, threads);
     free(c->scratch);
-    return 1;
+    return DNW_DONE;
 }
 
 int dnw_stage_forward(const stage_maps *stage, int threads, const char *instructions) {
     stage_call c = {.kernels = dnw_kernels(instructions), .stage = stage};
-    return c.kernels ? together(forward, &c, threads) : 0;
+    return c.kernels ? together(forward, &c, threads) : DNW_NO_INSTRUCTIONS;
 }
 
-/* sums [senders][NODE_SUMS]: gradients of the senders' parameters over the part. */
 int dnw_stage_backward(const stage_maps *stage, double *sums, int threads, const char *instructions) {
     stage_call c = {.kernels = dnw_kernels(instructions), .stage = stage};
-    if (!c.kernels) return 0;
+    if (!c.kernels) return DNW_NO_INSTRUCTIONS;
     const int64_t count = stage->senders * NODE_SUMS;
     c.sums = calloc((size_t)(count * threads + 1), sizeof(double));
-    if (!c.sums) return -1;
+    if (!c.sums) return DNW_NO_MEMORY;
     const int status = together(backward, &c, threads);
     for (int64_t i = 0; i < count; i++) {
         sums[i] = 0;
@@ -58,19 +56,11 @@ int dnw_stage_backward(const stage_maps *stage, double *sums, int threads, const
     return status;
 }
 
-/* How a stage's edges are given: for each block, sending level by sending level, those to its targets. */
-typedef struct {
-    const int64_t *pointer, *source; /* [targets + 1], [edges]: sources are counted within their level */
-    const float *value;
-    int64_t targets;
-} stage_block;
-
 /* starts [rows + 1]: how many edges each node has, from starts[1] on; becomes where they begin. */
 static void begin(int64_t *starts, int64_t rows) {
     for (int64_t i = 0; i < rows; i++) starts[i + 1] += starts[i];
 }
 
-/* The edges of all blocks by listener and by sender, as stage_maps wants them; `next`: room for [senders + listeners]. */
 void dnw_stage_edges(const stage_block *blocks, const int64_t *sizes, int64_t levels, int64_t pixels, int64_t *heard,
                      edge *edges, int64_t *sent, edge *back, int64_t *next) {
     int64_t senders = 0, listeners = 0;

@@ -5,11 +5,13 @@
 #include <sched.h>
 #include <stdint.h>
 
+#include "api.h"
+
 enum { MOST_WORKERS = 255, SPINS = 4000 };
 
 static pthread_mutex_t owner = PTHREAD_MUTEX_INITIALIZER;
-static pthread_mutex_t bedroom = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t alarm_clock = PTHREAD_COND_INITIALIZER;
+static pthread_mutex_t sleep_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t wake_up = PTHREAD_COND_INITIALIZER;
 /* Number of the job and, in the low byte, how many workers it wants: read together. */
 static atomic_uint_fast64_t job;
 static atomic_int unfinished, sleeping;
@@ -29,12 +31,12 @@ static uint64_t next_job(uint64_t seen) {
         if (now != seen) return now;
         relax();
     }
-    pthread_mutex_lock(&bedroom);
+    pthread_mutex_lock(&sleep_lock);
     atomic_fetch_add(&sleeping, 1);
     uint64_t now;
-    while ((now = atomic_load(&job)) == seen) pthread_cond_wait(&alarm_clock, &bedroom);
+    while ((now = atomic_load(&job)) == seen) pthread_cond_wait(&wake_up, &sleep_lock);
     atomic_fetch_sub(&sleeping, 1);
-    pthread_mutex_unlock(&bedroom);
+    pthread_mutex_unlock(&sleep_lock);
     return now;
 }
 
@@ -70,8 +72,8 @@ static openmp_number *thread_number, *team_size;
 static void after_fork(void) {
     parallel = 0;
     pthread_mutex_init(&owner, 0);
-    pthread_mutex_init(&bedroom, 0);
-    pthread_cond_init(&alarm_clock, 0);
+    pthread_mutex_init(&sleep_lock, 0);
+    pthread_cond_init(&wake_up, 0);
     workers = 0;
     atomic_store(&sleeping, 0);
 }
@@ -80,7 +82,7 @@ static void watch_forks(void) { pthread_atfork(0, 0, after_fork); }
 
 static pthread_once_t watching = PTHREAD_ONCE_INIT;
 
-static void hire(int wanted) {
+static void start_workers(int wanted) {
     pthread_once(&watching, watch_forks);
     while (workers < wanted) {
         pthread_t thread;
@@ -98,16 +100,16 @@ void dnw_together(void (*to_do)(void *, int, int), void *with, int threads) {
         to_do(with, 0, 1);
         return;
     }
-    hire(threads - 1);
+    start_workers(threads - 1);
     const int others = workers < threads - 1 ? workers : threads - 1;
     task = to_do, context = with;
     atomic_store(&unfinished, others);
     const uint64_t number = (atomic_load(&job) >> 8) + 1;
     atomic_store(&job, number << 8 | (uint64_t)others);
     if (atomic_load(&sleeping)) {
-        pthread_mutex_lock(&bedroom);
-        pthread_cond_broadcast(&alarm_clock);
-        pthread_mutex_unlock(&bedroom);
+        pthread_mutex_lock(&sleep_lock);
+        pthread_cond_broadcast(&wake_up);
+        pthread_mutex_unlock(&sleep_lock);
     }
     to_do(with, 0, others + 1);
     for (int i = 0; atomic_load_explicit(&unfinished, memory_order_acquire); i++) i < SPINS ? relax() : (void)sched_yield();

@@ -96,14 +96,14 @@ typedef float streamed __attribute__((vector_size(LANES * 4), may_alias));
 #define STREAM(to, value) store(to, value)
 #endif
 
-/* Other threads shall see what was streamed. */
+/* Makes what was streamed visible to other threads. */
 INLINE void finish_streams(void) {
 #if defined(__x86_64__)
     __builtin_ia32_sfence();
 #endif
 }
 
-/* Copies a map to where nobody reads it soon: past the caches, which hold what this image still needs. */
+/* Copies a map that is not read soon: past the caches, which hold what this image still needs. */
 INLINE void stream(float *to, const float *from, int64_t pixels) {
     if ((uintptr_t)to % sizeof(vec))
         memcpy(to, from, sizeof(float) * (size_t)pixels);
@@ -147,9 +147,8 @@ INLINE void stage_forward_of(const stage_maps *a, int n, int64_t image, float *h
             listen(a->edges + a->heard[first + t], a->edges + a->heard[first + t + 1], h, to, pixels);
         }
     }
-    for (int64_t i = 0; i < a->carry; i++)
-        add_maps(a->out + ((last - a->carry + i) * a->images + image) * pixels, held(a, image, a->senders - a->carry + i),
-                 pixels);
+    for (int64_t i = a->start; i > 0; i--)
+        add_maps(a->out + ((last - i) * a->images + image) * pixels, held(a, image, a->senders - i), pixels);
 }
 
 static void stage_forward(const stage_maps *a, int64_t first, int64_t end, float *scratch) {
@@ -222,7 +221,7 @@ INLINE void stage_backward_of(const stage_maps *a, int n, int64_t image, const b
         memcpy(s->g + (a->between + t) * pixels, a->g + (t * a->images + image) * pixels, bytes);
     for (int64_t level = a->levels, end = a->senders; level-- > 0; end -= a->sizes[level]) {
         level_backward_of(a, n, image, end - a->sizes[level], end, s);
-        for (int64_t i = level + 1 == a->levels ? a->carry : 0; i > 0; i--)
+        for (int64_t i = level + 1 == a->levels ? a->start : 0; i > 0; i--)
             add_maps(gradient_to(a, image, a->senders - i, s->g), s->g + (a->between + last - i) * pixels, pixels);
     }
     for (int64_t t = 0; t < (a->grad_states ? a->between : 0); t++)

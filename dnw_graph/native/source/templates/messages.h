@@ -1,21 +1,26 @@
 /* Message passing: z_t = what is there already + Σ over incoming edges of weight · h_source.
 
    A tile of N vectors of pixels stays in registers while a target's edges go by: one broadcast and N
-   fused multiply-adds with a memory operand for each edge. Where targets have many edges, sources go by in blocks whose
-   tiles stay in the first-level cache, and the sums wait in the targets meanwhile. Rows end at a multiple of 8 floats: where that is half
-   a vector, HALF_TILE does what is left. */
+   fused multiply-adds with a memory operand for each edge. Where targets have many edges, sources go by in chunks whose
+   tiles stay in the first-level cache, and the sums wait in the targets meanwhile. Rows end at a multiple of 8 floats:
+   where that is half a vector, HALF_TILE does what is left. */
+
+/* What is there of target t, from `pixel` on; NULL if nothing is. */
+INLINE const float *initial_map(const initial_maps *i, int t, int64_t pixel) {
+    return i->maps && i->row[t] >= 0 ? i->maps + i->row[t] * i->stride + pixel : 0;
+}
 
 enum { AHEAD = 8 }; /* edges: what the source of a later one sends is fetched meanwhile */
 
 #define TILE(N)                                                                                               \
-    INLINE void tile_##N(const edge *e, const edge *end, const float *h, float *z, float start,               \
-                         const float *base, const float *carried, int far) {                                  \
+    INLINE void tile_##N(const edge *e, const edge *end, const float *h, float *z, float bias,                \
+                         const float *there, const float *more, int far) {                                    \
         vec sum[N];                                                                                           \
-        for (int i = 0; i < N; i++) sum[i] = splat(start);                                                    \
-        if (base)                                                                                             \
-            for (int i = 0; i < N; i++) sum[i] += load(base + i * LANES);                                     \
-        if (carried)                                                                                          \
-            for (int i = 0; i < N; i++) sum[i] += load(carried + i * LANES);                                  \
+        for (int i = 0; i < N; i++) sum[i] = splat(bias);                                                     \
+        if (there)                                                                                            \
+            for (int i = 0; i < N; i++) sum[i] += load(there + i * LANES);                                    \
+        if (more)                                                                                             \
+            for (int i = 0; i < N; i++) sum[i] += load(more + i * LANES);                                     \
         for (; e < end; e++) {                                                                                \
             const float *from = h + e->offset;                                                                \
             ONE_ADDRESS(from);                                                                                \
@@ -31,10 +36,9 @@ enum { AHEAD = 8 }; /* edges: what the source of a later one sends is fetched me
         for (int t = first; t < end; t++)                                                                     \
             tile_##N(a->edges + a->pointer[t], a->edges + a->pointer[t + 1], a->sources + source,             \
                      a->targets + t * a->target_stride + target, a->bias ? a->bias[t] : 0.0f,                  \
-                     a->base && a->base_row[t] >= 0 ? a->base + a->base_row[t] * a->base_stride + pixel : 0,   \
-                     a->carry && a->carry[t] >= 0 ? a->carried + a->carry[t] * a->carried_stride + pixel : 0, a->blocks == 1); \
-        for (int block = 1; block < a->blocks; block++) {                                                     \
-            const int32_t *pointer = a->pointer + block * a->num_targets;                                     \
+                     initial_map(&a->there[0], t, pixel), initial_map(&a->there[1], t, pixel), a->chunks == 1);\
+        for (int chunk = 1; chunk < a->chunks; chunk++) {                                                     \
+            const int32_t *pointer = a->pointer + chunk * a->num_targets;                                     \
             for (int t = first; t < end; t++) {                                                               \
                 float *z = a->targets + t * a->target_stride + target;                                        \
                 if (pointer[t] == pointer[t + 1]) continue;                                                   \

@@ -1,39 +1,36 @@
-/* The kernels that exist once per instruction set, and what they are given.
+/* The kernels that exist once per instruction set (templates/), and what they are given.
 
    A map is [height][pitch] floats, pitch a multiple of 8; lanes from `width` to `pitch` hold anything. Maps of a
    buffer lie `stride` floats apart. A buffer may be a ring: row y of a map then is where y & ring says; ring is
    the number of its rows, a power of 2, less 1, or −1 (all ones) where every row has its place.
    No kernel allocates, locks or keeps state. */
 
-#ifndef DNW_KERNELS_H
-#define DNW_KERNELS_H
+#ifndef DNW_KERNEL_TABLE_H
+#define DNW_KERNEL_TABLE_H
 
-#include <stdint.h>
+#include "api.h"
 
 enum { MOST_LANES = 16 };
 
+/* Maps that are there before any message: target t has number row[t] of them (−1: none). They are never rings. */
 typedef struct {
-    int32_t offset; /* of the source's map in the buffer of sources, in floats */
-    float weight;
-} edge;
+    const float *maps; /* or NULL */
+    int64_t stride;
+    const int32_t *row;
+} initial_maps;
 
 typedef struct {
     const float *sources;
     float *targets;
     int64_t target_stride;
-    const int32_t *pointer; /* [blocks · targets + 1]: edges from block b of the sources to target t are pointer[i] .. */
-                            /* pointer[i + 1], i = b · targets + t */
+    const int32_t *pointer; /* [chunks · targets + 1]: edges from chunk c of the sources to target t are pointer[i] .. */
+                            /* pointer[i + 1], i = c · targets + t */
     const edge *edges;
     const float *bias; /* [targets], or NULL */
-    const float *base; /* maps that are there before any message, or NULL; target t has number base_row[t] of */
-    const int32_t *base_row; /* them (-1: none) */
-    int64_t base_stride;
-    const float *carried; /* maps of which target t adds number carry[t] (-1: none), or NULL */
-    int64_t carried_stride;
-    const int32_t *carry;
-    int pitch, source_ring, target_ring; /* see below; base and carried maps are never rings */
-    int num_targets, blocks;
-    int tile; /* pixels of all sources of a block that are worth keeping in cache */
+    initial_maps there[2];
+    int pitch, source_ring, target_ring;
+    int num_targets, chunks;
+    int tile; /* pixels of all sources of a chunk that are worth keeping in cache */
 } messages_arguments;
 
 typedef struct {
@@ -83,31 +80,9 @@ typedef struct {
     const float *bias;   /* [classes] */
 } linear_arguments;
 
-/* A matrix [rows][columns] in two pieces: rows from `split` on lie in `rest`. */
-typedef struct {
-    float *first, *rest;
-    int64_t split;
-} pieces;
-
 static inline float *row_of(const pieces *p, int64_t row, int64_t columns) {
     return row < p->split ? p->first + row * columns : p->rest + (row - p->split) * columns;
 }
-
-typedef struct {
-    pieces sources, targets;
-    int64_t num_sources, num_targets, columns;
-    const int64_t *pointer, *source;
-    const float *value;
-    int add; /* to what the targets hold */
-} product_arguments;
-
-typedef struct {
-    pieces g;       /* [targets][columns] */
-    const float *h; /* [sources][columns] */
-    int64_t num_sources, num_targets, columns;
-    const int64_t *pointer, *source;
-    float *out; /* [edges] */
-} edge_arguments;
 
 /* What a product packs at a time, in bytes, if one tile is not more: half a second-level cache. */
 enum { PACKED_BYTES = 256 * 1024 };
@@ -117,49 +92,6 @@ static inline int64_t product_floats(int64_t num_sources) {
     const int64_t one_tile = num_sources * 8 * MOST_LANES, all = PACKED_BYTES / (int64_t)sizeof(float);
     return one_tile > all ? one_tile : all;
 }
-
-/* A node operation in training: maps [channels][images][height][width] of states, and the norm's constants. */
-typedef struct {
-    const float *z;
-    const float *mean, *rstd; /* [channels], or [channels][images] where per_map */
-    const float *scale, *shift; /* [channels] */
-    const float *kernel; /* [channels][9] */
-    int64_t channels, images;
-    int height, width, step, per_map;
-} node_maps;
-
-/* Where its gradients go. through_statistics: mean and rstd depend on z. */
-typedef struct {
-    float *z, *scale, *shift, *kernel;
-    int through_statistics;
-} node_gradients;
-
-/* A stage in training whose images do not depend on each other: levels 0 .. levels − 1 send to later ones, the last
-   only listens; maps [height][width], as large in all levels. Each image goes through all levels at once. */
-typedef struct {
-    int64_t levels, images, carry; /* carry: nodes of the last level that hear their twin in the one before, too */
-    int height, width;
-    float eps;
-    const int64_t *sizes; /* [levels + 1] nodes of each level */
-    int64_t senders, between; /* nodes of all levels but the last; of these, all but level 0 */
-    const int64_t *heard; /* [between + nodes of the last level + 1]: where the edges to each listener begin */
-    const edge *edges; /* offset: of the sender's map among all senders' */
-    const int64_t *sent; /* [senders + 1]: where the edges of each sender begin */
-    const edge *back; /* offset: of the listener's map among all listeners' */
-    const float *scale, *shift, *kernel; /* of the senders */
-    const float *z; /* [nodes of level 0][images][pixels] */
-    float *states; /* [images][between][pixels] */
-    float *mean, *variance; /* [images][senders] */
-    float *out; /* forward: the last level's states [nodes][images][pixels] */
-    /* Backward, for images `first_image` .. `first_image + part`: */
-    const float *g; /* ∂L/∂out, like out */
-    int64_t first_image, part;
-    float *grad_z; /* like z */
-    float *grad_states; /* [between][part][pixels], or NULL */
-    float *h; /* what senders sent, [senders][part][pixels], or NULL */
-} stage_maps;
-
-enum { NODE_SUMS = 16 }; /* gradients of a node's parameters: of its kernel 9, then shift, scale; the rest is 0 */
 
 typedef struct {
     const char *name;
@@ -196,8 +128,5 @@ extern const kernel_table dnw_portable, dnw_avx2, dnw_avx512;
 
 /* The best table for this processor, or the one of that name if it can run here; NULL if it cannot. */
 const kernel_table *dnw_kernels(const char *name);
-
-/* Floats of scratch that a node operation or a stem needs for maps of this width, per thread. */
-int64_t dnw_scratch_floats(int in_width, int in_channels);
 
 #endif

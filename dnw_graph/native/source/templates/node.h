@@ -116,7 +116,7 @@ INLINE void node_of_maps(const node_arguments *a, int first_row, int end_row, in
 }
 
 static void node(const node_arguments *arguments, int first_row, int end_row, int first, int end) {
-    /* A copy, which no store can be thought to change. */
+    /* A copy, so that the compiler need not think that a store changes it. */
     const node_arguments own = *arguments, *a = &own;
     const node_scratch s = scratch_of_node(a);
     const int strip = end_row - first_row < NODE_STRIP ? end_row - first_row : NODE_STRIP, rows = (strip - 1) * a->step + 3;
