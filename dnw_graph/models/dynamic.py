@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dnw_graph.graph.layout import Layout
 from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.models.arrays import norm_arrays
-from dnw_graph.models.body import Body, operation_arrays, stage_arrays, stage_layers
+from dnw_graph.models.body import MODULE_BY_MODULE, Body, operation_arrays, stage_arrays, stage_layers
 from dnw_graph.models.node_operation import NodeOperation, norm_layer
 from dnw_graph.models.stage import WiredStage
 from dnw_graph.program.body import evaluation_steps
@@ -81,6 +81,10 @@ class DynamicBody(Body):
             "norm": self.norm,
             "body.read": lambda z, so_far: z[-self.readout :],
         }
+
+    def training_paths(self, side: int, batch: int) -> dict[str, dict[str, str | None]]:
+        why = "the operator knows a norm before the activation, and here one follows the messages"
+        return {self.wired.name: {"as one operator": why, MODULE_BY_MODULE: None}}
 
     def lowered(self) -> Part:
         """Its part of a program."""
