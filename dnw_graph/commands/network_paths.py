@@ -11,7 +11,7 @@ Ways = dict[str, dict[str, str | None]]
 
 
 def paths(args: argparse.Namespace) -> dict[str, Ways]:
-    """Per kind of work, per part of the network, the ways and why each is passed over; the first None is taken.
+    """Per kind of work and part of the network, why each way is passed over; the first None is taken.
 
     args  those of `info`: a run or a configuration.
     """
@@ -27,9 +27,7 @@ def paths(args: argparse.Namespace) -> dict[str, Ways]:
         cfg = options.read_config(args)
         model = build_model(cfg)
     if not isinstance(model, WiredNetwork):
-        raise InputError(
-            f"{cfg.model.network} is a dense network: torch runs it, and there is nothing to choose"
-        )
+        raise InputError(f"{cfg.model.network} is a dense network, which torch runs; give a wired one")
     model.train()
     batch = cfg.training.batch_size // cfg.training.accumulate
     backends: Ways = {}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dnw_graph.graph.layout import Layout
 from dnw_graph.graph.node_spec import NodeSpec
+from dnw_graph.graph.status import Flags
 from dnw_graph.message_passing import EdgeIndex
 from dnw_graph.message_passing.stage_operator import reasons
 from dnw_graph.models.arrays import array, norm_arrays
@@ -42,6 +43,10 @@ class Body(nn.Module):
     stages: nn.ModuleList
     input: str
     output: str
+
+    def reads(self) -> Flags | None:
+        """Which nodes of the last level the head gets, [nodes] bool; None: all of them."""
+        return None
 
     @abstractmethod
     def lowered(self) -> Part:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dnw_graph.graph.layout import Layout
 from dnw_graph.graph.node_spec import NodeSpec
+from dnw_graph.graph.status import Flags
 from dnw_graph.models.arrays import norm_arrays
 from dnw_graph.models.body import MODULE_BY_MODULE, Body, operation_arrays, stage_arrays, stage_layers
 from dnw_graph.models.node_operation import NodeOperation, norm_layer
@@ -70,6 +71,10 @@ class DynamicBody(Body):
     def forward(self, z: Tensor) -> Tensor:
         """[inputs, B, h, w] contiguous → [readout, B, h, w]."""
         return run(self.steps(), States({self.input: z}), self.layers(), [self.output])[self.output]
+
+    def reads(self) -> Flags:
+        nodes = self.layout.levels[0].size
+        return np.arange(nodes) >= nodes - self.readout
 
     def layers(self) -> Mapping[str, Callable[..., Tensor]]:
         """What the steps do to features, by step name."""
