@@ -137,7 +137,7 @@ def remember_published(model: WiredNetwork, counts: Published) -> None:
 def _published(model: WiredNetwork, alive: published.Alive | None) -> Published | None:
     """The 2019 convention for a wiring (`alive`), or its bound (None)."""
     budgets = [stage.budget for stage in model.body_stages()]
-    if model.layout.stages[-1].start:
+    if model.layout.evaluations is not None or model.layout.stages[-1].start:
         nodes = sum(level.size for level in model.layout.levels if level.sends)
         return published.tiny(budgets[0], nodes, _parameters(model.stem) + _parameters(model.head))
     blocks = published.rectangles(model.layout)

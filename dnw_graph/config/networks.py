@@ -45,6 +45,12 @@ _WIRED = _ALWAYS | {"rule", "rule_options", "width", "density", "weight_scale", 
 
 for _name, _place, _reads in (
     ("tiny_static", "dnw_graph.models.tiny_static:tiny_static", _WIRED | {"edges"}),
+    ("tiny_discrete_time", "dnw_graph.models.tiny_dynamic:tiny_discrete_time", _WIRED | {"edges"}),
+    (
+        "tiny_continuous_time",
+        "dnw_graph.models.tiny_dynamic:tiny_continuous_time",
+        _WIRED | {"edges", "inplace_relu"},
+    ),
     ("mobilenet_v1", "dnw_graph.models.mobilenet_v1:mobilenet_v1", _WIRED | {"small"}),
     ("mobilenet_v1_dense", "dnw_graph.models.dense_baselines:MobileNetV1", _ALWAYS | {"multiplier"}),
     ("shufflenet_v2", "dnw_graph.models.dense_baselines:shufflenet_v2", _ALWAYS | {"multiplier"}),

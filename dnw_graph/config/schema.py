@@ -63,6 +63,10 @@ class Model(Section):
         description="message-passing backend by name; auto: chosen for device, number format and density",
     )
 
+    inplace_relu: bool = Field(
+        False,
+        description="clip the solver's states at 0, a side effect in 2019; tiny_continuous_time only",
+    )
     options: dict[str, Any] | None = Field(None, description="settings of a plugin's network")
 
     @property
@@ -83,6 +87,7 @@ class Model(Section):
             unused["multiplier"] = budget
             multiplier = " and set model.multiplier" if "multiplier" in reads else ""
             unused |= dict.fromkeys(BUDGETS, f"{budget}{multiplier}")
+        unused["inplace_relu"] = f"has no meaning for {self.network}, which has no solver; leave it out"
         if NETWORKS.get(self.network).options is None:
             unused["options"] = f"has no meaning for {self.network}, which has none; leave it out"
         return {key: reason for key, reason in unused.items() if key not in reads}

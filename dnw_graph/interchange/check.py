@@ -15,15 +15,16 @@ from dnw_graph.interchange.levels import whole_layout
 from dnw_graph.interchange.part import check_part
 from dnw_graph.interchange.schema import (
     ATTRIBUTES,
+    DYNAMIC_ORDERS,
     EDGE_FIELDS,
     ENDS,
     FORMAT_VERSION,
     NODE_FIELDS,
-    NODE_OPERATION,
     NUMBER_FIELD,
     RAW_FIELDS,
     RAW_NORM,
     REQUIRED_ATTRIBUTES,
+    STATIC_ORDERS,
     Field,
 )
 
@@ -67,9 +68,9 @@ def check_attributes(attributes: object, where: str) -> None:
             _refuse(where, f"{name} is {value!r:.60}, which is no {_KINDS[ATTRIBUTES[name]]}")
         if isinstance(value, str) and not value.isprintable():
             _refuse(where, f"{name} is {value!r:.60}; use printable characters only")
-    if attributes["node_operation"] != NODE_OPERATION:
-        found = attributes["node_operation"]
-        _refuse(where, f"node_operation is {found!r:.60}; this dnw-graph knows {NODE_OPERATION!r} only")
+    known = DYNAMIC_ORDERS if "evaluations" in attributes else STATIC_ORDERS
+    if (found := attributes["node_operation"]) not in known:
+        _refuse(where, f"node_operation is {found!r:.60}; this dnw-graph knows {', '.join(map(repr, known))}")
     try:
         json.dumps(attributes, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -140,22 +141,26 @@ def _check_operations(graph: Graph, layout: Layout, where: str) -> None:
             found = f"{field.name} of node {numbers[row]} is {str(nodes[field.name][row])!r:.60}"
             _refuse(where, f"{found}; {', '.join(field.known)} are known")
     sends = layout.per_node([level.sends for level in layout.levels]).astype(bool)[numbers]
-    if (row := _first((nodes["norm"] != "none") != sends)) is not None:
+    # A dynamic network normalises after the messages: the states of its last level.
+    normed = sends if layout.evaluations is None else ~sends
+    if (row := _first((nodes["norm"] != "none") != normed)) is not None:
         found = f"norm of node {numbers[row]} is {str(nodes['norm'][row])!r}"
-        _refuse(where, f"{found}; it is none in the last level, and only there")
+        last = "last" if layout.evaluations is None else "first"
+        _refuse(where, f"{found}; it is none in the {last} level, and only there")
     for field in NODE_FIELDS:
         if not field.has_float_type:
             continue
-        values = nodes[field.name]
+        values, has = nodes[field.name], sends if field.kind == "kernel" else normed
         inner = tuple(range(1, values.ndim))
-        if (row := _first(sends & ~np.isfinite(values).all(axis=inner))) is not None:
+        if (row := _first(has & ~np.isfinite(values).all(axis=inner))) is not None:
             _refuse(where, f"{field.name} of node {numbers[row]} is not a finite number")
-        if (row := _first(~sends & ~np.isnan(values).all(axis=inner))) is not None:
+        if (row := _first(~has & ~np.isnan(values).all(axis=inner))) is not None:
             found = f"node {numbers[row]} has a {field.name}"
-            _refuse(where, f"{found}; a node without operation (norm none) has none")
-    if (row := _first(sends & ~(nodes["eps"] > 0))) is not None:
+            without = "operation (norm none)" if layout.evaluations is None else "one"
+            _refuse(where, f"{found}; a node without {without} has none")
+    if (row := _first(normed & ~(nodes["eps"] > 0))) is not None:
         _refuse(where, f"eps of node {numbers[row]} is {nodes['eps'][row]:g}; it must be positive")
-    _check_raw_norms(graph, sends, where)
+    _check_raw_norms(graph, normed, where)
 
 
 def _check_raw_norms(graph: Graph, sends: Array, where: str) -> None:

@@ -9,9 +9,11 @@ from torch import Tensor
 from dnw_graph.errors import InputError
 from dnw_graph.graph.status import STATUS_NAMES
 from dnw_graph.interchange.graph import Array, Graph, fold
-from dnw_graph.interchange.schema import FORMAT_VERSION, NODE_OPERATION, RAW_NORM
+from dnw_graph.interchange.schema import FORMAT_VERSION, RAW_NORM, order_of
+from dnw_graph.models.lower import lower
 from dnw_graph.models.network import WiredNetwork
-from dnw_graph.models.node_operation import BatchNorm, NodeOperation
+from dnw_graph.program.program import norm_of
+from dnw_graph.program.steps import NodeOperation, Norm
 
 
 def graph_of(model: torch.nn.Module) -> Graph:
@@ -37,36 +39,43 @@ def _attributes(model: WiredNetwork) -> dict[str, object]:
         "format_version": FORMAT_VERSION,
         "network": model.network,
         "rule": model.rule_name,
-        "node_operation": NODE_OPERATION,
+        "node_operation": order_of(
+            model.body.spec.activation, is_dynamic=model.layout.evaluations is not None
+        ),
         "input_resolution": model.image_size,
     }
+    if model.layout.evaluations is not None:
+        attributes |= {"evaluations": model.layout.evaluations, "inputs": model.layout.inputs}
     known = {name: getattr(model.facts, name) for name in ("class_names", "preprocessing")}
     return attributes | {name: value for name, value in known.items() if value is not None}
 
 
 def _operations(model: WiredNetwork) -> dict[str, Array]:
-    """Kernels and norms of all nodes."""
-    layout = model.layout
-    sending = [level for level in layout.levels if level.sends]
+    """Kernels and norms of all nodes, read off the network's program."""
+    program, layout = lower(model), model.layout
     kind = np.full(layout.num_nodes, "none", dtype="<U8")
     eps = np.full(layout.num_nodes, np.nan)
-    dtype = _array(model.body.stages[0].weight).dtype  # type: ignore[arg-type]
-    kernel = np.full((layout.num_nodes, 3, 3), np.nan, dtype=dtype)
-    raw = {name: np.full(layout.num_nodes, np.nan, dtype=dtype) for name in RAW_NORM}
-    for level, operation in zip(sending, model.body.operations, strict=True):
-        assert isinstance(operation, NodeOperation)
-        here, norm = slice(level.first, level.end), operation.norm
-        kind[here] = operation.spec.norm
-        eps[here] = norm.eps
-        kernel[here] = _array(operation.kernel)[:, 0]
-        raw["norm_weight"][here], raw["norm_bias"][here] = _array(norm.weight), _array(norm.bias)
-        if isinstance(norm, BatchNorm):
-            assert norm.running_mean is not None
-            assert norm.running_var is not None
-            raw["norm_mean"][here], raw["norm_var"][here] = (
-                _array(norm.running_mean),
-                _array(norm.running_var),
-            )
+    kernel = np.full((layout.num_nodes, 3, 3), np.nan, dtype=program.dtype)
+    raw = {name: np.full(layout.num_nodes, np.nan, dtype=program.dtype) for name in RAW_NORM}
+    levels = {f"z{level.index}": level for level in layout.levels}
+    for step in program.flat():
+        if not isinstance(step, (NodeOperation, Norm)) or step.source not in levels:
+            continue
+        level = levels[step.source]
+        here = slice(level.first, level.end)
+        if isinstance(step, NodeOperation):
+            if (side := step.spec.kernel_size) != 3:
+                raise InputError(f"level {level.index} has {side}×{side} kernels; files of wirings hold 3×3")
+            kernel[here] = program.tensor(step, "kernel")
+        elif step.part == "head":
+            continue
+        norm, norm_eps = norm_of(step)
+        if norm == "none":
+            continue
+        kind[here], eps[here] = norm, norm_eps
+        for name in RAW_NORM:
+            if (values := program.optional(step, name)) is not None:
+                raw[name][here] = values
     scale, shift = fold(raw, eps)
     return {"norm": kind, "scale": scale, "shift": shift, "eps": eps, "kernel": kernel, **raw}
 

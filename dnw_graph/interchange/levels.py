@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from dnw_graph.errors import InputError
-from dnw_graph.graph.layout import Layout, chain_of_stages, groups_with_readout
+from dnw_graph.graph.layout import Layout, chain_of_stages, groups_with_readout, one_evaluation
 from dnw_graph.interchange.graph import Graph
 
 # Bounds on the work that a hostile file can cause; the ImageNet network has 14 levels and 5984 nodes.
@@ -55,7 +55,10 @@ def whole_layout(graph: Graph, where: str) -> tuple[Layout, int]:
     steps = [after - before for before, after in pairwise(stages)]
     if stages[0] != -1 or steps[0] != 1 or not set(steps) <= {0, 1}:
         _refuse(where, f"levels are in stages {stages!s:.200}; -1 comes first, then 0, 1, … without gaps")
-    layout = _with_readout(sizes, where) if readout else _chain(rows, where)
+    if "evaluations" in graph.attributes:
+        layout = _evaluated(sizes, graph, where)
+    else:
+        layout = _with_readout(sizes, where) if readout else _chain(rows, where)
     return layout, rows[0].resolution
 
 
@@ -86,6 +89,19 @@ def _told(levels: list[Any], where: str) -> list[LevelRow]:
                 _refuse(where, f"part.levels[{index}].{name} is {value!r:.60}; no level has that")
         rows.append(LevelRow(**level))
     return rows
+
+
+def _evaluated(sizes: list[int], graph: Graph, where: str) -> Layout:
+    """Of a dynamic network: the states before and after an evaluation."""
+    evaluations, inputs = graph.attributes["evaluations"], graph.attributes.get("inputs", 0)
+    if len(sizes) != 2 or sizes[0] != sizes[1]:
+        _refuse(where, f"has levels of {sizes!s:.200} nodes; a graph of one evaluation has two of one size")
+    if not 0 <= evaluations <= _MAX_NUMBER or not 1 <= inputs <= sizes[0]:
+        _refuse(
+            where,
+            f"evaluations is {evaluations} and inputs {inputs}; give 0 or more, and 1 to {sizes[0]} inputs",
+        )
+    return one_evaluation(sizes[0], inputs, evaluations)
 
 
 def _with_readout(sizes: list[int], where: str) -> Layout:

@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Layout, Level
 from dnw_graph.interchange.check import check_graph
 from dnw_graph.interchange.graph import Array, Graph
-from dnw_graph.interchange.schema import RAW_NORM
+from dnw_graph.interchange.schema import RAW_NORM, order_of
+from dnw_graph.models.dynamic import DynamicBody
 from dnw_graph.models.network import WiredNetwork
-from dnw_graph.models.node_operation import BatchNorm, NodeOperation
+from dnw_graph.models.node_operation import BatchNorm, InstanceNorm, NodeOperation
 from dnw_graph.models.stage import WiredStage
 
 
@@ -47,11 +48,10 @@ def load_into(model: WiredNetwork, graph: Graph, where: str = "graph") -> None:
         stage.weight.copy_(weight)
         stage.budget = ids.numel()
         stage.select(ids)
-    for level, operation in zip(layout.levels, model.body.operations, strict=False):
-        assert isinstance(operation, NodeOperation)
+    for level, module in _modules(model):
         rows = _rows(graph, level)
         channels = torch.from_numpy(graph.nodes["channel"][rows])
-        _set_operation(operation, channels, {name: values[rows] for name, values in graph.nodes.items()})
+        _set(module, channels, {name: values[rows] for name, values in graph.nodes.items()})
     # It counts edges of the wiring that was imported before.
     model.facts = replace(model.facts, official={})
 
@@ -66,16 +66,19 @@ def _check_fits(model: WiredNetwork, graph: Graph, layout: Layout, where: str) -
             f"{where}: its levels ({_describe(layout)}) are not those of this {model.network} "
             f"({_describe(model.layout)}); build the network that the graph was saved from"
         )
-    for level, operation in zip(layout.levels, model.body.operations, strict=False):
-        assert isinstance(operation, NodeOperation)
-        here = _rows(graph, level)
-        if others := set(graph.nodes["norm"][here].tolist()) - {model.body.spec.norm}:
+    order = order_of(model.body.spec.activation, is_dynamic=layout.evaluations is not None)
+    if (found := graph.attributes["node_operation"]) != order:
+        raise InputError(f"{where}: node_operation is {found!r}; in this network it is {order!r}")
+    for level, module in _modules(model):
+        here, norm = _rows(graph, level), module.norm if isinstance(module, NodeOperation) else module
+        if not isinstance(norm, (BatchNorm, InstanceNorm)):
+            continue
+        mine = "batch" if isinstance(norm, BatchNorm) else "instance"
+        if others := set(graph.nodes["norm"][here].tolist()) - {mine}:
             found = f"level {level.index} has {others.pop()} norm"
-            raise InputError(f"{where}: {found}; this network has {model.body.spec.norm} norm")
-        if (graph.nodes["eps"][here] != operation.norm.eps).any():
-            raise InputError(
-                f"{where}: eps of level {level.index} is not {operation.norm.eps:g}, as in this network"
-            )
+            raise InputError(f"{where}: {found}; this network has {mine} norm")
+        if (graph.nodes["eps"][here] != norm.eps).any():
+            raise InputError(f"{where}: eps of level {level.index} is not {norm.eps:g}, as in this network")
 
 
 def _rows(graph: Graph, level: Level) -> slice:
@@ -109,16 +112,25 @@ def _wiring(stage: WiredStage, graph: Graph, index: int, where: str) -> tuple[Te
     return ids, weight
 
 
-def _set_operation(operation: NodeOperation, channels: Tensor, values: dict[str, Array]) -> None:
+def _modules(model: WiredNetwork) -> list[tuple[Level, nn.Module]]:
+    """What a graph's nodes say of the body's modules: node operations, and a norm after the messages."""
+    levels = model.layout.levels
+    found: list[tuple[Level, nn.Module]] = list(zip(levels, model.body.operations, strict=False))
+    return [*found, (levels[-1], model.body.norm)] if isinstance(model.body, DynamicBody) else found
+
+
+def _set(module: nn.Module, channels: Tensor, values: dict[str, Array]) -> None:
     """values  name → one entry for each of the channels [k] int64"""
-    norm, raw = operation.norm, RAW_NORM[0] in values
+    norm, raw = module.norm if isinstance(module, NodeOperation) else module, RAW_NORM[0] in values
 
     def put(mine: Tensor, given: Array) -> None:
         mine[channels.to(mine.device)] = torch.from_numpy(np.ascontiguousarray(given)).to(mine)
 
-    put(operation.kernel, values["kernel"][:, None])
-    put(norm.weight, values["norm_weight" if raw else "scale"])
-    put(norm.bias, values["norm_bias" if raw else "shift"])
+    if isinstance(module, NodeOperation):
+        put(module.kernel, values["kernel"][:, None])
+    if isinstance(norm, (BatchNorm, InstanceNorm)):
+        put(norm.weight, values["norm_weight" if raw else "scale"])
+        put(norm.bias, values["norm_bias" if raw else "shift"])
     if isinstance(norm, BatchNorm):
         assert norm.running_mean is not None
         assert norm.running_var is not None

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from dnw_graph.graph.node_spec import Activation
 from dnw_graph.graph.status import STATUS_NAMES
 
 FORMAT_VERSION = 1
-NODE_OPERATION = "norm,relu,conv3x3"
 NORMS = ("batch", "instance", "none")
+
+
+def order_of(activation: str, *, is_dynamic: bool) -> str:
+    """Graph attribute `node_operation`: what a node does. A dynamic network's norm follows the messages."""
+    return f"{activation},conv3x3,messages,norm" if is_dynamic else f"norm,{activation},conv3x3"
+
+
+STATIC_ORDERS = tuple(order_of(name, is_dynamic=False) for name in get_args(Activation))
+DYNAMIC_ORDERS = tuple(order_of(name, is_dynamic=True) for name in get_args(Activation))
 RAW_NORM = ("norm_weight", "norm_bias", "norm_mean", "norm_var")
 
 
@@ -63,6 +72,8 @@ ATTRIBUTES: dict[str, type] = {
     "rule": str,
     "node_operation": str,
     "input_resolution": int,
+    "evaluations": int,
+    "inputs": int,
     "class_names": list,
     "preprocessing": dict,
     "part": dict,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -22,13 +23,30 @@ from dnw_graph.program.program import Array
 from dnw_graph.program.steps import Step
 
 
-class WiredBody(nn.Module):
-    """States of the stem's channels → states of the last level, node-major.
+class Body(nn.Module):
+    """States of the stem's channels → states that the head reads; both node-major.
 
+    layout         its levels and stages
+    spec           the node operation of its nodes, for stride 1
     operations[l]  the node operation of sending level l
     stages[s]      candidate weights and wiring of stage s
     input, output  names of the states that it reads and makes, in a program
     """
+
+    layout: Layout
+    spec: NodeSpec
+    operations: nn.ModuleList
+    stages: nn.ModuleList
+    input: str
+    output: str
+
+    @abstractmethod
+    def lowered(self) -> Part:
+        """Its part of a program."""
+
+
+class WiredBody(Body):
+    """States of the stem's channels → states of the last level: images go through the levels once."""
 
     def __init__(self, layout: Layout, stages: list[WiredStage], spec: NodeSpec) -> None:
         super().__init__()

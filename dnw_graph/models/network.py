@@ -14,7 +14,7 @@ from dnw_graph.errors import InputError
 from dnw_graph.graph.channel_graph import WiringData, channel_graph, selected_ends, wiring_data
 from dnw_graph.graph.layout import Ints, Layout
 from dnw_graph.graph.status import Flags
-from dnw_graph.models.body import WiredBody
+from dnw_graph.models.body import Body
 from dnw_graph.models.facts import Facts
 from dnw_graph.models.heads import WiredClassifier
 from dnw_graph.models.stage import WiredStage
@@ -51,7 +51,7 @@ class WiredNetwork(nn.Module):
         network: str,
         rule_name: str,
         stem: nn.Module,
-        body: WiredBody,
+        body: Body,
         head: nn.Module,
         image_size: int,
     ) -> None:

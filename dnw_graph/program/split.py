@@ -19,6 +19,7 @@ from dnw_graph.program.restrict import edge_ends, restricted
 from dnw_graph.program.steps import (
     Channelwise,
     Convolution,
+    Integrate,
     Linear,
     Messages,
     Start,
@@ -103,6 +104,9 @@ def _constant_part(
     tensors: dict[str, Array] = {}
     channels, edges = dict(program.channels), {}
     for place, step in enumerate(program.steps):
+        if isinstance(step, Integrate):
+            # What a solver makes is never constant.
+            continue
         # Evaluations share tensors, of which each keeps others here.
         own = replace(step, name=f"{place}: {step.name}")
         steps.append(own)

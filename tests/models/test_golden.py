@@ -23,6 +23,8 @@ LARGE = {
 }
 STEPS = {
     "tiny_static_dnw": {"network": "tiny_static", "graph": "dnw", "prune_rate": 0.95},
+    "tiny_discrete_time_dnw": {"network": "tiny_discrete_time", "graph": "dnw", "prune_rate": 0.95},
+    "tiny_continuous_time_dnw": {"network": "tiny_continuous_time", "graph": "dnw", "prune_rate": 0.95},
     "cifar_dnw_step": {"network": "mobilenet_v1", "graph": "dnw", "prune_rate": 0.775},
 }
 LOGITS = {torch.float64: 1e-10, torch.float32: 2e-5}
@@ -109,15 +111,19 @@ def official_tensors(model, network, pick):
     def kernels(name, members):
         found[name] = (torch.cat([pick(operation.kernel) for operation in members]), None)
 
-    if network == "tiny_static":
+    if network.startswith("tiny"):
         stem = model.stem
         layers = {0: stem.conv, 1: stem.conv_norm, 3: stem.depthwise, 4: stem.pointwise, 5: stem.norm}
         for position, layer in layers.items():
             module(f"downsample.{position}", layer)
-        for number, operation in enumerate(operations):
-            module(f"norm.{number}", operation.norm)
-        kernels("conv.weight", operations)
-        found["graph.weight"] = (pick(stages[0].weight), stages[0].stage)
+        within = "odesolve.odefunc." if network == "tiny_continuous_time" else ""
+        if network == "tiny_static":
+            for number, operation in enumerate(operations):
+                module(f"norm.{number}", operation.norm)
+        else:
+            module(f"{within}norm", model.body.norm)
+        kernels(f"{within}conv.weight", operations)
+        found[f"{within}graph.weight"] = (pick(stages[0].weight), stages[0].stage)
         module("fc", model.head.linear)
         return found
     module("conv1", model.stem.conv)
@@ -203,8 +209,12 @@ def test_gradients_weights_and_statistics_after_a_float64_step(golden, name):
 
 @pytest.mark.parametrize("name", STEPS)
 def test_float32_gradients_are_as_close_as_the_official_ones(golden, name):
-    """Ours may be off by four times what the official float32 run was, and by 1e-4 of the largest entry."""
-    case = golden(name)
+    """Ours may be off by four times what the official float32 run was, and by 1e-4 of the largest entry.
+
+    Not so over 32 evaluations of a solver: of some million states, a few are so near to ReLU's kink that the last
+    digit decides whether gradient passes. Noise of 1e-8 on the images then changes it by up to 2e-3.
+    """
+    case, share = golden(name), 5e-3 if name == "tiny_continuous_time_dnw" else 1e-4
     _, _, _, model, _ = train_step(case, torch.float32)
     gradients = official_tensors(
         model, STEPS[name]["network"], lambda value: torch.zeros(()) if value.grad is None else value.grad
@@ -215,7 +225,7 @@ def test_float32_gradients_are_as_close_as_the_official_ones(golden, name):
         tensor = key.removeprefix("idx/")
         found, here = at_recorded(case, gradients, tensor, case.arrays[key])
         truth, theirs = (case.arrays[f"grad{bits}/{tensor}"][here] for bits in (64, 32))
-        allowed = 4 * np.abs(theirs - truth).max() + 1e-4 * np.abs(truth).max()
+        allowed = 4 * np.abs(theirs - truth).max() + share * np.abs(truth).max()
         assert np.abs(found - truth).max() <= allowed, tensor
 
 

@@ -377,7 +377,7 @@ def test_a_compiled_network_follows_load_state_dict_and_refuses_writes_in_place(
 
 def test_a_compiled_network_that_works_by_stage_follows_writes_in_place(model, monkeypatch):
     """As on a GPU, where the program derives the index of the whole stage itself."""
-    monkeypatch.setattr(Dense, "by_stage", lambda self, device: True)
+    monkeypatch.setattr(Dense, "slices", lambda self, device: True)
     for stage in model.body_stages():
         stage.backend = "dense"
     compiled = torch.compile(model.body.eval(), backend="aot_eager", fullgraph=True)

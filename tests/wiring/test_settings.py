@@ -8,8 +8,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 import dnw_graph as dg
+from dnw_graph.config import to_yaml
 from dnw_graph.errors import InputError
-from dnw_graph.training.config import to_yaml
 from dnw_graph.wiring import TopK, make_rule, register
 
 CONFIG = Path(__file__).parents[2] / "configs" / "digits" / "tiny_static_dnw.yaml"
