@@ -37,7 +37,7 @@ needs_kernels = pytest.mark.skipif(
 @LAW
 def test_a_network_is_its_program(data, networks, programs):
     """evaluate(lower(model), images) = model(images)"""
-    model = data.draw(networks.networks())
+    model = data.draw(networks.networks_and_discretes())
     images = networks.images_for(model, data.draw(st.integers(1, 3), "images"))
     found = evaluate(lower(model), images.numpy())
     assert programs.relative(found, model(images).detach().numpy()) < 1e-9
@@ -72,7 +72,7 @@ def test_the_engine_runs_random_programs(data, programs):
 @LAW
 def test_what_runs_is_what_the_program_costs(data, networks):
     """cost(live part) = count = MACs of the launches, step by step and in the engine."""
-    model = data.draw(networks.networks())
+    model = data.draw(networks.networks_and_discretes())
     images = networks.images_for(model)
     live, _ = split(lower(model))
     expected = cost(live).macs
