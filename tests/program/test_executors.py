@@ -6,11 +6,12 @@ import copy
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dnw_graph as dg
+from dnw_graph.graph.node_spec import NodeSpec
+from dnw_graph.inference.by_steps import BySteps
 from dnw_graph.inference.plan_limits import lacks
 from dnw_graph.message_passing import backends
 from dnw_graph.message_passing.executed import recording
@@ -18,11 +19,11 @@ from dnw_graph.models.lower import lower
 from dnw_graph.native import library
 from dnw_graph.program.cost import cost
 from dnw_graph.program.fold import folded
+from dnw_graph.program.layers import Choice
 from dnw_graph.program.program import LOGITS, Program
 from dnw_graph.program.reference import evaluate, states_of
 from dnw_graph.program.split import split
 from dnw_graph.program.steps import Integrate, Linear, Messages, NodeOperation, Pool
-from dnw_graph.graph.node_spec import NodeSpec
 
 # DGL has no wheel for the newest Pythons.
 USABLE = {each.name for each in backends() if each.reason() is None}
@@ -53,6 +54,18 @@ def test_torch_runs_random_programs(data, programs):
     for backend in BACKENDS:
         assert programs.relative(programs.by_torch(program, images, backend), expected) < 1e-9
         assert programs.relative(programs.by_torch_split(program, images, backend), expected) < 1e-9
+
+
+@needs_kernels
+@given(data=st.data())
+@LAW
+def test_networks_run_step_by_step_with_the_c_kernels(data, networks, programs):
+    """What the engine does when it lacks a step."""
+    model = data.draw(networks.networks_and_discretes())
+    images = networks.images_for(model)
+    steps = BySteps(lower(model), Choice("native")).float()
+    found = steps.logits(images.float(), {}).numpy()
+    assert programs.relative(found, evaluate(lower(model), images.numpy())) < 2e-5
 
 
 @needs_kernels
@@ -133,5 +146,3 @@ def test_cost_of_continuous_time_is_that_of_one_evaluation():
     """Two kernels of one weight, two edges, and a 2×2 classifier, on one pixel each."""
     assert cost(growth(), "stage_0").macs == 2 + 2
     assert cost(growth()).macs == 2 + 2 + 4
-
-
