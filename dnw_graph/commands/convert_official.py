@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from dnw_graph.accounting import count
     from dnw_graph.interchange.official import WrongNetworkError, from_official
+    from dnw_graph.models.dynamic import DynamicBody
     from dnw_graph.training.adopt import adopt
 
     cfg = options.read_config(args)
@@ -42,6 +43,9 @@ def run(args: argparse.Namespace) -> int:
         model = from_official(args.file, **wanted)
     except WrongNetworkError as error:
         raise InputError(f"--config {args.config} does not fit: {error}") from error
+    if isinstance(model.body, DynamicBody) and model.body.clip:
+        # Its weights were trained with that side effect, and the run has to say so.
+        cfg = cfg.model_copy(update={"model": cfg.model.model_copy(update={"inplace_relu": True})})
     path = adopt(cfg, model, args.output)
     stages = model.facts.official.values()
     kept, never_read = sum(each.usable for each in stages), sum(each.never_read for each in stages)

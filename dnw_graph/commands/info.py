@@ -13,6 +13,7 @@ from typing import Any
 
 import dnw_graph
 from dnw_graph.commands import options
+from dnw_graph.errors import InputError
 
 HELP = "show versions, devices, message-passing backends, rules and networks"
 
@@ -20,13 +21,24 @@ PACKAGES = ("torch", "triton", "dgl", "torchvision", "numpy", "networkx")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "run", metavar="RUN", nargs="?", help="also how this run's network trains and runs here, and why so"
+    )
+    options.add_config(parser, required=False)
+    options.add_overrides(parser)
     options.add_plugins(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
 
 def run(args: argparse.Namespace) -> int:
     options.load_plugins(args)
+    if args.run is not None and args.config is not None:
+        raise InputError(f"RUN {args.run} and --config {args.config} are two networks; give one of them")
     report = collect()
+    if args.run is not None or args.config is not None:
+        from dnw_graph.commands.network_paths import paths
+
+        report["network"] = paths(args)
     if args.json:
         print(json.dumps(report, indent=2))
     else:
@@ -196,6 +208,8 @@ def show(report: dict[str, Any]) -> None:
     table("backends", [row for backend in report["backends"] for row in _backend_rows(backend)])
     table("backend auto", list(report["auto"].items()))
     table("node operations", [row for each in report["node_operations"].items() for row in _way_rows(*each)])
+    for name, ways in report.get("network", {}).items():
+        table(name, [row for each in ways.items() for row in _way_rows(*each)])
     names = {"rules": report["rules"] or ["unknown without torch"], "networks": report["networks"]}
     table("to name in a configuration", [(kind, ", ".join(each)) for kind, each in names.items()])
 

@@ -39,14 +39,19 @@ def _lack(step: Step, program: Program, makers: dict[str, Step]) -> str | None:
         return "a solver for continuous time" if isinstance(step, Integrate) else "repeated steps"
     if isinstance(step, NodeOperation):
         spec = step.spec
-        known = spec.norm in ("affine", "instance") and spec.activation == "relu" and spec.kernel_size == 3
+        known = (
+            spec.norm in ("affine", "instance", "none")
+            and spec.activation == "relu"
+            and spec.kernel_size == 3
+        )
         return None if known and spec.stride in _STRIDES else f"the node operation ({spec})"
     if isinstance(step, Convolution):
         return None if _knows(step, program, makers) else f"the convolution {step.name}"
     if isinstance(step, Norm):
         readers = [each for each in program.steps if step.target in sources_of(each)]
-        pooled = len(readers) == 1 and isinstance(readers[0], Pool) and readers[0].window is None
-        known = step.norm == "affine" and step.activation == "relu" and pooled
+        pool = readers[0] if len(readers) == 1 else None
+        active = "relu" if isinstance(pool, Pool) and pool.window is None else "identity"
+        known = isinstance(pool, Pool) and step.norm in ("affine", "instance") and step.activation == active
         return None if known else f"the norm {step.name} where it stands"
     if isinstance(step, Pool):
         if step.window is None:

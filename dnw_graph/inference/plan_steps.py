@@ -11,7 +11,7 @@ from dnw_graph.inference.plan import Builder
 from dnw_graph.inference.plan_limits import lacks
 from dnw_graph.native.structures import ABSENT, MESSAGES, NODE, POOL, STEM, Operation
 from dnw_graph.native.tables import LINE, Tables, padded
-from dnw_graph.program.program import IMAGES, LOGITS, Array, Program
+from dnw_graph.program.program import IMAGES, LOGITS, Array, Program, norm_of
 from dnw_graph.program.steps import (
     Convolution,
     Linear,
@@ -188,24 +188,18 @@ class _Planner:
         source, first = self._maps(step.source)
         self._label(step, step.level)
         out, first_out = self._new(step.target)
-        is_instance = step.spec.norm == "instance"
-        eps = self.builder.constants.add_floats(np.array([step.spec.eps])) if is_instance else ABSENT
-        constants = {name: self._place(step, name) for name in ("scale", "shift", "kernel")}
         channels = self.shapes[step.target][0]
-        self.builder.add(
-            Operation(
-                NODE,
-                source,
-                first,
-                out,
-                first_out,
-                channels,
-                step.spec.stride,
-                int(is_instance),
-                eps=eps,
-                **constants,
-            )
-        )
+        constants = self._norm(step) | {"kernel": self._place(step, "kernel")}
+        operation = Operation(NODE, source, first, out, first_out, channels, step.spec.stride, **constants)
+        operation.option = int(operation.eps != ABSENT)
+        self.builder.add(operation)
+
+    def _norm(self, step: NodeOperation | Norm) -> dict[str, int]:
+        """Places of a norm's scale, shift and, of an instance norm, eps."""
+        add, (kind, eps) = self.builder.constants.add_floats, norm_of(step)
+        scale, shift = self.program.scale_shift(step)
+        placed = {"scale": add(scale), "shift": add(shift)}
+        return placed | ({"eps": add(np.array([eps]))} if kind == "instance" else {})
 
     def _start(self, step: Start) -> None:
         incoming = self.incoming.setdefault(step.target, _Incoming())
@@ -281,12 +275,13 @@ class _Planner:
         # What a fused group keeps to its threads must not be read after it.
         self.builder.end_fusing(strip_rows)
         self._label(step, 0)
-        pool = Operation(POOL, source, first, 0, 0, self.shapes[step.source][0])
-        if norm is not None:
-            pool.scale, pool.shift = self._place(norm, "scale"), self._place(norm, "shift")
-        else:
+        constants = {} if norm is None else self._norm(norm)
+        channels = self.shapes[step.source][0]
+        pool = Operation(
+            POOL, source, first, 0, 0, channels, option=int(step.window is not None), **constants
+        )
+        if step.window is not None:
             _check_window(step, self.shapes[step.source])
-            pool.option = 1
         self.builder.add(pool)
 
     def _classifier(self) -> Tables:

@@ -11,16 +11,20 @@ from torch import Tensor, nn
 
 from dnw_graph.graph.layout import Layout
 from dnw_graph.graph.node_spec import NodeSpec
+from dnw_graph.graph.status import Flags
 from dnw_graph.message_passing import EdgeIndex
+from dnw_graph.message_passing.stage_operator import reasons
 from dnw_graph.models.arrays import array, norm_arrays
 from dnw_graph.models.node_operation import NodeOperation
 from dnw_graph.models.stage import WiredStage
-from dnw_graph.models.whole_stage import refusal, run_as_one
+from dnw_graph.models.whole_stage import keeps_apart, refusal, run_as_one, spec_of
 from dnw_graph.program.body import stage_steps
 from dnw_graph.program.by_torch import States, run
 from dnw_graph.program.part import Part
 from dnw_graph.program.program import Array
 from dnw_graph.program.steps import Step
+
+MODULE_BY_MODULE = "module by module"
 
 
 class Body(nn.Module):
@@ -40,9 +44,20 @@ class Body(nn.Module):
     input: str
     output: str
 
+    def reads(self) -> Flags | None:
+        """Which nodes of the last level the head gets, [nodes] bool; None: all of them."""
+        return None
+
     @abstractmethod
     def lowered(self) -> Part:
         """Its part of a program."""
+
+    @abstractmethod
+    def training_paths(self, side: int, batch: int) -> dict[str, dict[str, str | None]]:
+        """Per stage, the ways to train it and why each is passed over; the first None is taken.
+
+        side   of the stem's maps, in pixels;  batch  images in a step
+        """
 
 
 class WiredBody(Body):
@@ -90,6 +105,21 @@ class WiredBody(Body):
         levels = [level.index for level in wired.stage.levels[:-1]]
         modules = {f"level_{level}": self.operations[level] for level in levels}
         return {**modules, **stage_layers(wired)}
+
+    def training_paths(self, side: int, batch: int) -> dict[str, dict[str, str | None]]:
+        found: dict[str, dict[str, str | None]] = {}
+        sides = self.layout.resolutions(side)
+        for wired in self.stages:
+            assert isinstance(wired, WiredStage)
+            operations, first = self.node_operations(wired), wired.stage.levels[0]
+            apart, dtype = keeps_apart(operations), wired.weight.dtype
+            if apart is None:
+                spec = spec_of(wired, operations, batch, dtype)
+                ways = reasons(spec, (first.size, batch, sides[first.index], sides[first.index]))
+            else:
+                ways = {"as one operator": apart}
+            found[wired.name] = {**ways, MODULE_BY_MODULE: None}
+        return found
 
     def lowered(self) -> Part:
         """Its part of a program."""

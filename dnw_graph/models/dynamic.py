@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from dnw_graph.graph.layout import Layout
 from dnw_graph.graph.node_spec import NodeSpec
+from dnw_graph.graph.status import Flags
 from dnw_graph.models.arrays import norm_arrays
-from dnw_graph.models.body import Body, operation_arrays, stage_arrays, stage_layers
+from dnw_graph.models.body import MODULE_BY_MODULE, Body, operation_arrays, stage_arrays, stage_layers
 from dnw_graph.models.node_operation import NodeOperation, norm_layer
 from dnw_graph.models.stage import WiredStage
 from dnw_graph.program.body import evaluation_steps
@@ -71,6 +72,10 @@ class DynamicBody(Body):
         """[inputs, B, h, w] contiguous → [readout, B, h, w]."""
         return run(self.steps(), States({self.input: z}), self.layers(), [self.output])[self.output]
 
+    def reads(self) -> Flags:
+        nodes = self.layout.levels[0].size
+        return np.arange(nodes) >= nodes - self.readout
+
     def layers(self) -> Mapping[str, Callable[..., Tensor]]:
         """What the steps do to features, by step name."""
         others = self.layout.levels[0].size - self.layout.inputs
@@ -81,6 +86,10 @@ class DynamicBody(Body):
             "norm": self.norm,
             "body.read": lambda z, so_far: z[-self.readout :],
         }
+
+    def training_paths(self, side: int, batch: int) -> dict[str, dict[str, str | None]]:
+        why = "the operator knows a norm before the activation, and here one follows the messages"
+        return {self.wired.name: {"as one operator": why, MODULE_BY_MODULE: None}}
 
     def lowered(self) -> Part:
         """Its part of a program."""

@@ -140,7 +140,7 @@ class WiredNetwork(nn.Module):
 
     def outputs_read(self) -> Flags | None:
         """Which nodes of the last level the classifier reads [C_last] bool; None: all of them."""
-        return self.head.reads() if isinstance(self.head, WiredClassifier) else None
+        return self.head.reads() if isinstance(self.head, WiredClassifier) else self.body.reads()
 
     def synchronise_norm(self) -> None:
         """Take the batch statistics of every batch norm over all ranks from now on."""

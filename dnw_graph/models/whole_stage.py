@@ -87,16 +87,7 @@ def run_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor
         if not trains and norm.running_mean is not None and norm.running_var is not None
     ]
     means, variances = zip(*fixed, strict=True) if fixed else ((), ())
-    images, factor = wired.gradient_plan(z.shape[1])
-    spec = StageSpec(
-        wired.stage.schedule,
-        replace(operations[0].spec, eps=norms[0].eps),
-        fixed=bool(fixed),
-        reach=wired.rule.reach,
-        images=images,
-        factor=factor,
-        backend=wired.resolved_backend(z.dtype),
-    )
+    spec = spec_of(wired, operations, z.shape[1], z.dtype)
     out, _, mean, variance = run_stage(
         z,
         wired.effective().to(z.dtype),
@@ -114,6 +105,23 @@ def run_as_one(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor
         pixels = [z[0].numel(), *[out[0].numel()] * (len(sizes) - 1)]
         follow(batch_norms, mean.split(sizes), variance.split(sizes), pixels)
     return out
+
+
+def spec_of(
+    wired: WiredStage, operations: Sequence[NodeOperation], batch: int, dtype: torch.dtype
+) -> StageSpec:
+    """What the operator is told for a batch of so many images of this dtype."""
+    norm = operations[0].norm
+    images, factor = wired.gradient_plan(batch)
+    return StageSpec(
+        wired.stage.schedule,
+        replace(operations[0].spec, eps=norm.eps),
+        fixed=isinstance(norm, BatchNorm) and not norm.training,
+        reach=wired.rule.reach,
+        images=images,
+        factor=factor,
+        backend=wired.resolved_backend(dtype),
+    )
 
 
 def _indices(wired: WiredStage, spec: StageSpec, batch: int) -> list[EdgeIndex]:

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from dnw_graph.program.program import Array, Program, mapped
-from dnw_graph.program.steps import Convolution, NodeOperation, Norm, Step, sources_of
+from dnw_graph.program.steps import (
+    Convolution,
+    NodeOperation,
+    Norm,
+    Start,
+    Step,
+    sources_of,
+    targets_of,
+)
 
 
 def folded(program: Program) -> Program:
     """Batch norms as scale and shift, those right after a convolution inside of it.
 
-    A norm that a node operation without one reads, and nothing else, becomes the node operation's.
+    A norm that a node operation without one reads, and nothing else, becomes the node operation's. One that
+    only a start reads is taken of the channels that start from it, alone.
     """
-    return _norms_into_operations(_norms_into_convolutions(_as_scale_and_shift(program)))
+    inside = _norms_into_operations(_norms_into_convolutions(_as_scale_and_shift(program)))
+    return _norms_behind_starts(inside)
 
 
 def _as_scale_and_shift(program: Program) -> Program:
@@ -72,6 +84,28 @@ def _norms_into_operations(program: Program) -> Program:
         merged = replace(operation, name=name, source=norm.source, spec=spec)
         steps = [merged if step is operation else step for step in steps if step is not norm]
     return _with_steps(program, tuple(steps), tensors)
+
+
+def _norms_behind_starts(program: Program) -> Program:
+    """z → norm → y → start → x as z → start → raw x → norm → x, where nothing else reads y or writes to x."""
+    steps, channels, tensors = list(program.steps), dict(program.channels), dict(program.tensors)
+    for norm in [step for step in steps if isinstance(step, Norm)]:
+        readers = [step for step in steps if norm.target in sources_of(step)]
+        start = readers[0] if len(readers) == 1 else None
+        if not isinstance(start, Start):
+            continue
+        source, to = (tensors[f"{start.name}.{name}"] for name in ("from", "to"))
+        alone = sum(start.target in targets_of(step) for step in steps) == 1
+        if not alone or not np.array_equal(to, np.arange(start.size)):
+            continue
+        raw = f"{start.target}, not normed"
+        later = replace(norm, name=f"{norm.name} of {start.target}", source=raw, target=start.target)
+        names = {key.rpartition(".")[2]: key for key in tensors if key.rpartition(".")[0] == norm.name}
+        tensors |= {f"{later.name}.{leaf}": tensors[key][source] for leaf, key in names.items()}
+        channels[raw] = start.size
+        moved: list[Step] = [replace(start, source=norm.source, target=raw), later]
+        steps = [each for step in steps if step is not norm for each in (moved if step is start else [step])]
+    return _with_steps(replace(program, channels=channels), tuple(steps), tensors)
 
 
 def _with_steps(program: Program, steps: tuple[Step, ...], tensors: dict[str, Array]) -> Program:

@@ -11,7 +11,7 @@ from dnw_graph.program.steps import Messages, Repeat, Step, sources_of, targets_
 
 
 def unrolled(program: Program) -> Program:
-    """The same network without `Repeat`. Evaluation t's states are called `z0@t`; tensors are shared."""
+    """The same network without `Repeat`. Evaluation t has states `z0@t`, `h0@t` …; tensors are shared."""
     steps, channels = unrolled_steps(program.steps, program.channels)
     return replace(program, steps=steps, channels=channels)
 
@@ -31,7 +31,11 @@ def unrolled_steps(
             # What an evaluation writes is its own; what it reads was written last.
             for each in step.steps:
                 read = {name: names.get(name, name) for name in sources_of(each)}
-                written = {name: f"{name}@{time}" for name in targets_of(each)}
+                written = {
+                    # The result is the state of the next evaluation.
+                    name: f"{step.state}@{time + 1}" if name == step.result else f"{name}@{time}"
+                    for name in targets_of(each)
+                }
                 flat.append(renamed(each, read | written))
                 names |= written
                 known |= {new: channels[old] for old, new in written.items()}

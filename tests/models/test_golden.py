@@ -211,7 +211,7 @@ def test_gradients_weights_and_statistics_after_a_float64_step(golden, name):
 def test_float32_gradients_are_as_close_as_the_official_ones(golden, name):
     """Ours may be off by four times what the official float32 run was, and by 1e-4 of the largest entry.
 
-    Not so over 32 evaluations of a solver: of some million states, a few are so near to ReLU's kink that the last
+    Not so over 32 evaluations of a solver: of its million states, a few lie so near ReLU's kink that the last
     digit decides whether gradient passes. Noise of 1e-8 on the images then changes it by up to 2e-3.
     """
     case, share = golden(name), 5e-3 if name == "tiny_continuous_time_dnw" else 1e-4

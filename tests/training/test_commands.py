@@ -186,6 +186,7 @@ def test_the_table_leaves_out_what_a_network_lacks():
         "macs": 1,
         "published_macs": None,
         "executed_macs": None,
+        "exact": None,
         "images_per_second": 1.0,
         "batch_size": 1,
         "device": "cpu",

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from dnw_graph import dependencies
 from dnw_graph.config import load_config
 from dnw_graph.errors import InputError
 from dnw_graph.runs import load_run
@@ -157,3 +158,11 @@ def test_numbers_out_of_range_before_the_first_checkpoint_do_not_speak_of_one(tm
     with pytest.raises(InputError, match=r"training stopped at step .*; no checkpoint was written yet\.$"):
         train(recipe("optimizer.lr=1e30"), tmp_path / "run")
     assert not (tmp_path / "run/checkpoints").exists()
+
+
+def test_a_run_without_tensorboard_says_so_and_goes_on(tmp_path, train_small, monkeypatch, capsys):
+    monkeypatch.setitem(dependencies.EXTRAS, "tensorboard", ("no_such_tensorboard",))
+    path = train_small(tmp_path / "run", "training.epochs=1", "logging.tensorboard=true")
+    assert "no TensorBoard events: no_such_tensorboard is not installed; run" in capsys.readouterr().out
+    assert not (path / "tensorboard").exists()
+    assert (path / "metrics.jsonl").stat().st_size > 0

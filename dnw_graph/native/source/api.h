@@ -115,7 +115,7 @@ typedef struct {
     int64_t added, added_map, added_row; /* a buffer and its first map, whose maps are there, too */
     int64_t tile;  /* pixels of a tile of MESSAGES */
     int64_t chunks; /* of its sources: edges are sorted by chunk, then by target */
-    int64_t eps;   /* place in the constants */
+    int64_t eps;   /* place in the constants; POOL: an instance norm comes first */
     int64_t needs; /* bit i: reads what operation i of its group writes */
 } plan_operation;
 

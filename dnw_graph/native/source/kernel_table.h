@@ -67,8 +67,10 @@ typedef struct {
     const float *in;
     int64_t in_stride;
     int height, width, pitch;
-    int window; /* 0: all pixels, after scale, shift and ReLU; 1: rows and columns 2 and 3, as they are */
-    const float *scale, *shift;
+    int window;   /* 0: all pixels, after norm and ReLU; 1: rows and columns 2 and 3, after the norm */
+    int instance; /* as in node_arguments */
+    float eps;
+    const float *scale, *shift; /* [channels], or NULL: no norm */
     float *out; /* [channels] */
 } pool_arguments;
 

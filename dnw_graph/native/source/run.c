@@ -135,6 +135,8 @@ static void launch(const worker *w, const plan_operation *o, int first_row, int 
             .width = (int)in->width,
             .pitch = (int)in->pitch,
             .window = (int)o->option,
+            .instance = o->eps >= 0,
+            .eps = o->eps < 0 ? 0.0f : p->constants[o->eps],
             .scale = constant(p, o->scale),
             .shift = constant(p, o->shift),
             .out = c->space->pooled + w->image * h->pooled + o->out_map,

@@ -3,12 +3,14 @@
 static void pool(const pool_arguments *a, int first, int end) {
     for (int c = first; c < end; c++) {
         const float *z = a->in + c * a->in_stride;
+        float of = a->scale ? a->scale[c] : 1.0f, by = a->shift ? a->shift[c] : 0.0f;
+        if (a->instance) instance_norm(z, a->height, a->width, a->pitch, a->eps, &of, &by);
         if (a->window) {
             const float *row = z + 2 * a->pitch;
-            a->out[c] = 0.25f * (row[2] + row[3] + row[a->pitch + 2] + row[a->pitch + 3]);
+            a->out[c] = 0.25f * (row[2] + row[3] + row[a->pitch + 2] + row[a->pitch + 3]) * of + by;
             continue;
         }
-        const vec scale = splat(a->scale[c]), shift = splat(a->shift[c]);
+        const vec scale = splat(of), shift = splat(by);
         vec sum = splat(0.0f);
         for (int y = 0; y < a->height; y++)
             for (int x = 0; x < a->width; x += LANES)

@@ -64,24 +64,24 @@ INLINE void convolve(const node_arguments *a, int channel, const float *scratch,
     }
 }
 
-/* Instance norm as scale and shift of this map. */
-static void instance_norm(const node_arguments *a, const float *z, float *scale, float *shift) {
-    const float pixels = (float)a->in_height * (float)a->in_width;
+/* Instance norm as scale and shift of this map [height][pitch]. */
+static void instance_norm(const float *z, int height, int width, int pitch, float eps, float *scale, float *shift) {
+    const float pixels = (float)height * (float)width;
     float mean = 0.0f;
     for (int pass = 0; pass < 2; pass++) {
         vec sum = splat(0.0f);
-        for (int y = 0; y < a->in_height; y++)
-            for (int x = 0; x < a->in_width; x += LANES) {
-                vec value = load(z + y * a->in_pitch + x) - splat(mean);
+        for (int y = 0; y < height; y++)
+            for (int x = 0; x < width; x += LANES) {
+                vec value = load(z + y * pitch + x) - splat(mean);
                 if (pass) value *= value;
-                sum += keep(value, first_lanes(a->in_width - x));
+                sum += keep(value, first_lanes(width - x));
             }
         const float average = sum_of_lanes(sum) / pixels;
         if (!pass) {
             mean = average;
             continue;
         }
-        *scale /= __builtin_sqrtf(average + a->eps);
+        *scale /= __builtin_sqrtf(average + eps);
         *shift -= mean * *scale;
     }
 }
@@ -93,7 +93,8 @@ INLINE void node_of_maps(const node_arguments *a, int first_row, int end_row, in
     for (int channel = first; channel < end; channel++) {
         float *of = &scale[channel - first], *by = &shift[channel - first];
         *of = a->scale[channel], *by = a->shift[channel];
-        if (a->instance) instance_norm(a, a->in + channel * a->in_stride, of, by);
+        if (a->instance)
+            instance_norm(a->in + channel * a->in_stride, a->in_height, a->in_width, a->in_pitch, a->eps, of, by);
     }
     for (int y = first_row; y < end_row; y += NODE_STRIP) {
         const int stop = y + NODE_STRIP < end_row ? y + NODE_STRIP : end_row;
