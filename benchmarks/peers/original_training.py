@@ -158,13 +158,7 @@ class Original(nn.Module):
     def __init__(self, model: WiredNetwork) -> None:
         super().__init__()
         stages = model.body_stages()
-        operations = [
-            [
-                model.body.node_operation(level.index)
-                for level in wired.stage.levels[: len(wired.stage.blocks)]
-            ]
-            for wired in stages
-        ]
+        operations = [model.body.node_operations(wired) for wired in stages]
         self.stem, self.head = _stem(model.stem), _head(model.head)
         self.blocks: nn.Sequential
         if model.network == "tiny_static":

@@ -146,3 +146,17 @@ def test_cost_of_continuous_time_is_that_of_one_evaluation():
     """Two kernels of one weight, two edges, and a 2×2 classifier, on one pixel each."""
     assert cost(growth(), "stage_0").macs == 2 + 2
     assert cost(growth()).macs == 2 + 2 + 4
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        (NodeSpec("none", "tanh"), "NumPy knows activation relu, relu6, hardswish, silu, identity, not tanh"),
+        (NodeSpec("group"), "NumPy knows norm batch, instance, affine, none, not group"),
+    ],
+)
+def test_numpy_refuses_an_operation_that_it_lacks_by_name(spec, sentence):
+    program = growth()
+    steps = (program.steps[0], NodeOperation("op", "stage_0", "z", "h", spec), program.steps[-1])
+    with pytest.raises(ValueError, match=sentence):
+        evaluate(Program(steps, program.channels, program.tensors, 1), np.zeros((1, 2, 1, 1)))

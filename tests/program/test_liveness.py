@@ -170,14 +170,14 @@ def test_two_evaluations_by_hand():
 def test_each_evaluation_has_live_nodes_of_its_own():
     program = unrolled(five_nodes())
     assert of(program, "z0") == "L----"
-    assert of(program, "y@0") == "-LC--"
-    assert of(program, "y@1") == "----L"
+    assert of(program, "z0@1") == "-LC--"
+    assert of(program, "z0@2") == "----L"
 
 
 def test_a_node_is_live_if_it_is_in_any_evaluation():
     program = unrolled(five_nodes())
     live = live_channels(program, reach_of(program))
-    for state in ("z0", "h0@0", "z1@0", "y@0", "h0@1", "y@1"):
+    for state in ("z0", "h0@0", "z1@0", "z0@1", "h0@1", "z0@2"):
         assert live[state].tolist() == [True, True, False, False, True], state
 
 

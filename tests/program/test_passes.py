@@ -119,7 +119,7 @@ def test_each_evaluation_takes_in_the_norm_before_it():
     operations = [step for step in program.steps if isinstance(step, NodeOperation)]
     taken = [(step.source, program.tensor(step, "scale").tolist()) for step in operations]
     assert taken == [("wide", [1.0]), ("sum@0", [2.0])]
-    assert [step.target for step in program.steps if isinstance(step, Norm)] == ["y@1"]
+    assert [step.target for step in program.steps if isinstance(step, Norm)] == ["z@2"]
 
 
 def test_a_norm_right_after_a_convolution_is_folded_into_it():
