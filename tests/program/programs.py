@@ -10,6 +10,7 @@ from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.inference.by_steps import BySteps, ConstantPart
 from dnw_graph.inference.engine import Plan
 from dnw_graph.inference.plan_steps import plan_of
+from dnw_graph.program.activations import IN_NUMPY
 from dnw_graph.program.fold import folded
 from dnw_graph.program.layers import Choice
 from dnw_graph.program.program import IMAGES, LOGITS, Program
@@ -26,7 +27,6 @@ from dnw_graph.program.steps import (
     Start,
 )
 
-ACTIVATIONS = ("relu", "relu6", "hardswish", "silu", "identity")
 SHARES = st.sampled_from([0.0, 0.1, 0.3, 0.6, 1.0])
 
 
@@ -96,7 +96,7 @@ class Maker:
         channels = self.channels[source]
         spec = NodeSpec(
             self.draw(st.sampled_from(kinds)),
-            "relu" if self.plain else self.draw(st.sampled_from(ACTIVATIONS)),
+            "relu" if self.plain else self.draw(st.sampled_from(list(IN_NUMPY))),
             3 if self.plain else self.draw(st.sampled_from([1, 3, 5])),
             stride,
             1e-3,
