@@ -243,7 +243,9 @@ def _convolution(ours: nn.Conv2d) -> nn.Module:
 
 def _depthwise(operation: NodeOperation) -> nn.Module:
     nodes = len(operation.kernel)
-    convolution = nn.Conv2d(nodes, nodes, 3, stride=operation.spec.stride, padding=1, groups=nodes, bias=False)
+    convolution = nn.Conv2d(
+        nodes, nodes, 3, stride=operation.spec.stride, padding=1, groups=nodes, bias=False
+    )
     convolution.weight.data = operation.kernel.detach().clone()
     return convolution
 

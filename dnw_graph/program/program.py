@@ -67,7 +67,7 @@ class Program:
         for step in self.flat():
             _follow(step, self, sides)
         for step in self.flat():
-            # What another program made has the size of what starts from it.
+            # A state that another program made has the size of the one that starts from it.
             if isinstance(step, Start):
                 sides.setdefault(step.source, sides[step.target])
         return {name: (self.channels[name], *sides[name]) for name in self.channels if name in sides}

@@ -47,7 +47,7 @@ def reach_of(program: Program) -> Reach:
         {IMAGES: every[IMAGES]},
         {LOGITS: every[LOGITS]},
     )
-    # Every image has logits, be they the same for all.
+    # Every image gets logits, even if they are the same for all.
     found.reached[LOGITS][:] = True
     return found
 
@@ -144,7 +144,7 @@ def _tensors_of(program: Program, step: Step, name: str, leave_out: str = "") ->
 
 
 def _needed(program: Program) -> Program | None:
-    """Without senders that send nothing, and what only they read or nothing; None if nothing is left."""
+    """Only senders that send something, and the steps that they need; None if nothing is left."""
     steps: list[Step] = []
     wanted: set[str] = set()
     for step in reversed(program.steps):

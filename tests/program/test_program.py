@@ -87,3 +87,11 @@ def test_a_program_of_float64_is_one_of_float64(networks):
     model = networks.mobilenet()
     assert lower(model).dtype == np.float32
     assert lower(model.double()).dtype == np.float64
+
+
+def test_the_page_shows_a_program_as_it_prints_itself(lowered, request):
+    page = (request.config.rootpath / "docs" / "graph.md").read_text().partition("## The program")[2]
+    shown = page.partition("```python")[2].partition("```")[0].strip().splitlines()
+    lines = [line for line in shown if not line.startswith((">>>", "…"))]
+    assert len(lines) == 8
+    assert set(lines) <= set(str(lowered("tiny_static_dnw")).splitlines())
