@@ -53,10 +53,11 @@ dist/built: $(KERNELS) $(shell find dnw_graph configs -name '*.py' -o -name '*.y
 	 $(PIP_ARGS) -c .venv-$*/versions.txt "$(WHEEL)[figures,tensorboard]" \
 	&& .venv-$*/bin/python -m pip install --disable-pip-version-check --quiet --force-reinstall --no-deps "$(WHEEL)" && touch $@
 
-lint: $(KERNELS) ## Check style, format and types.
+lint: $(KERNELS) ## Check style, format, types and the order of the rooms.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 format: $(STAMP) ## Rewrite the sources in the project's format.
 	$(BIN)/ruff check --fix

@@ -1,4 +1,4 @@
-"""Discovering neural wirings, on graphs that are really there.
+"""Discovering neural wirings, as explicit graphs.
 
 Public names are imported on first use, so that what needs no torch does not wait for it.
 """

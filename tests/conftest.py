@@ -156,6 +156,12 @@ def load_module() -> Callable[[Path], ModuleType]:
 
 
 @pytest.fixture(scope="session")
+def networks(load_module: Callable[[Path], ModuleType]) -> ModuleType:
+    """Networks for tests: random ones, and small ones of one structure."""
+    return load_module(Path(__file__).with_name("networks.py"))
+
+
+@pytest.fixture(scope="session")
 def fill(load_module: Callable[[Path], ModuleType]) -> ModuleType:
     """The fill rule of the golden data."""
     return load_module(GOLDEN / "fill.py")

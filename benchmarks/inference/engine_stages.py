@@ -1,4 +1,4 @@
-"""Where the engine's time goes, stage by stage, and what other designs would give.
+"""Where the engine's time goes, stage by stage, and what other plans would give.
 
     python -m benchmarks.inference.engine_stages [--threads 1 2] [--networks …] [--rounds 8]
 
@@ -22,14 +22,13 @@ import torch
 import dnw_graph as dg
 from benchmarks.common.ceilings import ceilings
 from benchmarks.common.timing import write_results
-from benchmarks.inference.engine_designs import bf16_error, reordered, shared_loads
 from benchmarks.inference.networks import WIRED, wired
 from dnw_graph.inference import compiled
 from dnw_graph.inference.compiled import CompiledNetwork
 from dnw_graph.inference.plan_steps import plan_of
 from dnw_graph.models.network import WiredNetwork
 
-AS_IT_IS, REORDERED = "as it is", "nodes with common sources together"
+AS_IT_IS = "as it is"
 # Options of `plan_of`; the first is what the engine does by itself.
 VARIANTS: dict[str, dict[str, Any]] = {
     AS_IT_IS: {},
@@ -44,14 +43,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "blocks of 64 everywhere": {"block": 64},
     "blocks of 128 everywhere": {"block": 128},
     "blocks of 256 everywhere": {"block": 256},
-    REORDERED: {},
 }
 CALLS = 8
 
 
 def made(model: WiredNetwork, variant: str) -> CompiledNetwork:
     """The engine with that variant's plan for one image."""
-    network = reordered(model) if variant == REORDERED else dg.compile(model, "native")
+    network = dg.compile(model, "native")
     options = VARIANTS[variant]
     with mock.patch.object(compiled, "plan_of", lambda *parts: plan_of(*parts, **options)):
         network(torch.zeros(1, 3, 224, 224))
@@ -131,16 +129,11 @@ def main() -> None:
     image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(2))
     rates: dict[str, dict[str, float]] = {}
     cells: list[dict[str, Any]] = []
-    counted: dict[str, dict[str, Any]] = {}
     for threads in options.threads:
         torch.set_num_threads(threads)
         rates[str(threads)] = ceilings(options.rounds)
     for name in options.networks:
         model = wired(name)
-        counted[name] = {
-            "bf16 sources, relative error": bf16_error(model, image),
-            "pairs": shared_loads(model),
-        }
         for threads in options.threads:
             torch.set_num_threads(threads)
             # Other plans differ in what one core does; on one thread nothing else is mixed in.
@@ -154,14 +147,9 @@ def main() -> None:
         f"second-level cache {rate['cache']:.0f} GB/s, first-level {rate['first']:.0f} GB/s"
         for threads, rate in rates.items()
     ]
-    for name, each in counted.items():
-        shares = ", ".join(f"{stage} {share:.1%}" for stage, share in each["pairs"].items())
-        notes.append(f"{name}: loads that pairs of targets would save: {shares}")
-        error = each["bf16 sources, relative error"]
-        notes.append(f"{name}: with sources kept in bf16 the logits are off by {error:.1e}")
     header = ["network", "threads", "stage", "kind", "ms", "of the call", "M MACs", "GFLOP/s", "of sgemm"]
     header += ["of memory read", "of cache loads"]
-    data = {"ceilings": rates, "cells": cells, "counted": counted}
+    data = {"ceilings": rates, "cells": cells}
     write_results("engine_stages", "The engine, one image", header, rows(cells, rates), data, notes)
     stages = [f"messages of stage_{number}, ms" for number in range(5)]
     header = ["network", "threads", "plan", "ms", *stages]

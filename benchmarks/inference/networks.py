@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import dnw_graph as dg
-from dnw_graph.inference.liveness import liveness
+from dnw_graph.graph.status import CONSTANT, DEAD, LIVE
 from dnw_graph.models.network import WiredNetwork
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "imagenet"
@@ -37,9 +37,8 @@ def dense(name: str) -> nn.Module:
 
 def described(model: WiredNetwork) -> str:
     """How many nodes are live, constant and dead."""
-    alive = liveness(model)
-    live, constant = (sum(nodes.numel() for nodes in levels) for levels in (alive.live, alive.constant))
-    dead = model.layout.num_nodes - live - constant
+    status = model.node_status()
+    live, constant, dead = (int((status == code).sum()) for code in (LIVE, CONSTANT, DEAD))
     return f"{live:,} live, {constant:,} constant, {dead:,} dead nodes"
 
 

@@ -158,17 +158,11 @@ class Original(nn.Module):
     def __init__(self, model: WiredNetwork) -> None:
         super().__init__()
         stages = model.body_stages()
-        operations = [
-            [
-                model.body.node_operation(level.index)
-                for level in wired.stage.levels[: len(wired.stage.blocks)]
-            ]
-            for wired in stages
-        ]
+        operations = [model.body.node_operations(wired) for wired in stages]
         self.stem, self.head = _stem(model.stem), _head(model.head)
         self.blocks: nn.Sequential
         if model.network == "tiny_static":
-            self.blocks = nn.Sequential(TinyBody(stages[0], operations[0], model.layout.carry))
+            self.blocks = nn.Sequential(TinyBody(stages[0], operations[0], stages[0].stage.start))
         else:
             self.blocks = nn.Sequential(*map(Block, stages, operations))
 
@@ -249,7 +243,9 @@ def _convolution(ours: nn.Conv2d) -> nn.Module:
 
 def _depthwise(operation: NodeOperation) -> nn.Module:
     nodes = len(operation.kernel)
-    convolution = nn.Conv2d(nodes, nodes, 3, stride=operation.stride, padding=1, groups=nodes, bias=False)
+    convolution = nn.Conv2d(
+        nodes, nodes, 3, stride=operation.spec.stride, padding=1, groups=nodes, bias=False
+    )
     convolution.weight.data = operation.kernel.detach().clone()
     return convolution
 

@@ -78,7 +78,7 @@ class CompiledNetwork(nn.Module):
 
     @torch.no_grad()
     def run(self, images: Tensor) -> tuple[Tensor, Executed]:
-        """Logits, and the multiply-accumulates that the launches were asked for; `.macs` is per image."""
+        """Logits, and the multiply-accumulates requested from the kernels; `.macs` is per image."""
         check_batch(images)
         if self._runs_natively():
             return self._run_native(images)

@@ -1,4 +1,4 @@
-"""What of a program the C engine cannot run."""
+"""Which parts of a program the C engine cannot run."""
 
 from __future__ import annotations
 

@@ -20,11 +20,10 @@ from dnw_graph.models.heads import WiredClassifier
 from dnw_graph.models.stage import WiredStage
 from dnw_graph.models.synchronised_norm import synchronise
 from dnw_graph.program.status import node_status
+from dnw_graph.registry import resolve
 
 if TYPE_CHECKING:
     import dgl
-
-    from dnw_graph.interchange.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -167,11 +166,10 @@ class WiredNetwork(nn.Module):
         """
         return channel_graph(self.wiring_data())
 
-    def load_graph(self, graph: Graph) -> None:
-        """Take over a graph's wiring and weights; see `dnw_graph.interchange.restore.load_into`."""
-        from dnw_graph.interchange.restore import load_into
-
-        load_into(self, graph)
+    def load_graph(self, graph: object) -> None:
+        """Take over the wiring and weights of a `dg.Graph`; see `dnw_graph.interchange.restore.load_into`."""
+        # Upstairs, where files of wirings are known: only its place is here, as that of networks in `config`.
+        resolve("dnw_graph.interchange.restore:load_into")(self, graph)
 
 
 def check_batch(images: Tensor) -> None:

@@ -9,23 +9,28 @@ from dnw_graph.errors import InputError
 from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.node_operation.activations import ACTIVATIONS
 from dnw_graph.node_operation.plain import depthwise
-from dnw_graph.program.layers import normed_by_map
+from dnw_graph.program.layers import NORMS
 
 
-class InstanceNorm(nn.Module):
-    """Every map of every image to mean 0 and variance 1, then scale and shift per channel.
+class PlainNorm(nn.Module):
+    """A norm of `dnw_graph.program.layers.NORMS`: scale and shift per channel, no running statistics."""
 
-    Biased variance, no running statistics.
-    """
-
-    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+    def __init__(self, channels: int, eps: float, kind: str) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps, self.kind = eps, kind
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, z: Tensor) -> Tensor:
-        return normed_by_map(z, self.weight, self.bias, self.eps)
+        scale, shift = (values.reshape(-1, 1, 1, 1) for values in (self.weight, self.bias))
+        return NORMS[self.kind](z, scale, shift, self.eps)
+
+
+class InstanceNorm(PlainNorm):
+    """Every map of every image to mean 0 and (biased) variance 1, then scale and shift per channel."""
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__(channels, eps, "instance")
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -43,7 +48,7 @@ class NodeOperation(nn.Module):
     """
 
     # With norm "none" a layer that does nothing.
-    norm: BatchNorm | InstanceNorm
+    norm: BatchNorm | PlainNorm
 
     def __init__(self, nodes: int, spec: NodeSpec) -> None:
         super().__init__()
@@ -75,4 +80,6 @@ def norm_layer(nodes: int, spec: NodeSpec) -> nn.Module:
     """The norm of a node operation, or of the states after messages."""
     if spec.norm == "batch":
         return BatchNorm(nodes, eps=spec.eps)
-    return InstanceNorm(nodes, spec.eps) if spec.norm == "instance" else nn.Identity()
+    if spec.norm == "instance":
+        return InstanceNorm(nodes, spec.eps)
+    return nn.Identity() if spec.norm == "none" else PlainNorm(nodes, spec.eps, spec.norm)

@@ -1,7 +1,7 @@
 """Steps run by torch, one after the other: the visible meaning, in training and in inference.
 
-What a step does to features is a layer's, by the step's name: a module of the network, or one made of a
-program's tensors (`dnw_graph.program.layers`). This says only in which order they run, and on what.
+What a step does to features is done by a layer of the step's name: a module of the network, or one made of a
+program's tensors (`dnw_graph.program.layers`). This file only runs them in order, on the right states.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def run(
     keep: Sequence[str] = (),
     unread: Sequence[tuple[str, ...]] | None = None,
 ) -> States:
-    """Run the steps; maps that no later step reads are forgotten, but for those of `keep`.
+    """Run the steps; maps that no later step reads are forgotten, except those of `keep`.
 
     layers  per step name: of `Messages`, (h, base or None) → rows of all targets; of `Start` and `Linear`,
             (source, target so far or None) → target; of the others, source → target
@@ -108,7 +108,7 @@ def _evaluated(step: Repeat | Integrate, z: Tensor, layers: Layers) -> Tensor:
 
 
 def _solved(step: Integrate, z: Tensor, layers: Layers) -> Tensor:
-    # Here, so that networks without continuous time do not wait for it.
+    # Imported here, so that networks without continuous time do not wait for it.
     from torchdiffeq import odeint
 
     def derivative(time: Tensor, z: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ def _solved(step: Integrate, z: Tensor, layers: Layers) -> Tensor:
     times: Any = torch.tensor([0.0, 1.0], dtype=torch.float64, device=z.device)
     if z.dtype != torch.float64:
         times = times.to(torch.float32)
-    # The solver hands over its own state, and clipping in place is meant to change that.
+    # Clipping in place changes the solver's own state, as in 2019; the caller's must stay.
     start = z.clone() if step.clip else z
     found = odeint(derivative, start, times, rtol=step.tolerance, atol=step.tolerance, method="dopri5")
     assert isinstance(found, Tensor)

@@ -77,8 +77,8 @@ def _norms_into_operations(program: Program) -> Program:
         if operation.spec.norm != "none":
             continue
         spec = replace(operation.spec, norm=norm.norm, eps=norm.eps)
-        # The other evaluations share the tensors of a name, and not all of them have a norm to take in.
-        name = f"{operation.name}.normed"
+        # Evaluations share the tensors of a name, and not all of them take in the same norm.
+        name = f"{operation.name} after {norm.name}"
         tensors |= {f"{name}.{each}": tensors[f"{norm.name}.{each}"] for each in ("scale", "shift")}
         tensors[f"{name}.kernel"] = tensors[f"{operation.name}.kernel"]
         merged = replace(operation, name=name, source=norm.source, spec=spec)

@@ -92,14 +92,16 @@ class Convolution(nn.Module):
 
 
 class Norm(nn.Module):
-    """Scale and shift per channel, after mean 0 and variance 1 of each map if it is an instance norm."""
+    """A norm of `NORMS`, then an activation."""
 
     scale: Tensor
     shift: Tensor
 
     def __init__(self, step: kinds.Norm | kinds.NodeOperation, program: Program, choice: Choice) -> None:
         super().__init__()
-        self.kind, self.eps = norm_of(step)
+        kind, self.eps = norm_of(step)
+        # Running statistics are folded into scale and shift.
+        self.kind = "affine" if kind == "batch" else kind
         self.activation = ACTIVATIONS[step.activation if isinstance(step, kinds.Norm) else "identity"].forward
         for name, values in zip(("scale", "shift"), program.scale_shift(step), strict=True):
             self.register_buffer(name, _tensor(values).reshape(-1, 1, 1, 1))
@@ -108,24 +110,28 @@ class Norm(nn.Module):
         return self.activation(self.normed(z))
 
     def normed(self, z: Tensor) -> Tensor:
-        if self.kind == "none":
-            return z
-        if self.kind == "instance" and z.numel():
-            return normed_by_map(z, self.scale.flatten(), self.shift.flatten(), self.eps)
-        return torch.addcmul(self.shift, z, self.scale)
+        return NORMS[self.kind](z, self.scale, self.shift, self.eps)
 
 
 def normed_by_map(z: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
-    """Instance norm of [C, B, H, W], biased variance, then scale and shift [C]."""
+    """Instance norm of [C, B, H, W], biased variance."""
     channels, images, height, width = z.shape
     if not z.numel():
         # torch's batch norm takes no empty maps.
-        return z * scale.reshape(-1, 1, 1, 1) + shift.reshape(-1, 1, 1, 1)
+        return torch.addcmul(shift, z, scale)
     # One "channel" of a batch norm is one map; torch's own instance norm wants the batch first.
     maps = z.reshape(1, channels * images, height, width)
-    scale, shift = scale.repeat_interleave(images), shift.repeat_interleave(images)
+    scale, shift = (values.flatten().repeat_interleave(images) for values in (scale, shift))
     normed = F.batch_norm(maps, None, None, scale, shift, training=True, eps=eps)
     return normed.reshape(z.shape)
+
+
+# (z [C, B, H, W], scale and shift [C, 1, 1, 1], eps) → z normed; all norms without running statistics.
+NORMS: dict[str, Callable[[Tensor, Tensor, Tensor, float], Tensor]] = {
+    "none": lambda z, scale, shift, eps: z,
+    "affine": lambda z, scale, shift, eps: torch.addcmul(shift, z, scale),
+    "instance": normed_by_map,
+}
 
 
 class NodeOperation(nn.Module):

@@ -146,6 +146,7 @@ def kept_together(steps: tuple[Step, ...], flags: Mapping[str, Flags]) -> dict[s
     """Per state, the channels that are flagged in it or in a state tied to it."""
     names = tied(steps)
     union: dict[str, Flags] = {}
-    for state, root in names.items():
-        union[root] = union[root] | flags[state] if root in union else flags[state]
+    for state, own in flags.items():
+        if (root := names.get(state)) is not None:
+            union[root] = union[root] | own if root in union else own
     return {state: union[names[state]] if state in names else own for state, own in flags.items()}

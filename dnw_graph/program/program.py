@@ -67,7 +67,7 @@ class Program:
         for step in self.flat():
             _follow(step, self, sides)
         for step in self.flat():
-            # What another program made has the size of what starts from it.
+            # A state that another program made has the size of the one that starts from it.
             if isinstance(step, Start):
                 sides.setdefault(step.source, sides[step.target])
         return {name: (self.channels[name], *sides[name]) for name in self.channels if name in sides}
@@ -165,7 +165,7 @@ def _lines(step: Step, program: Program, shapes: Mapping[str, Shape], indent: st
         to = ", ".join(f"{name} {size}" for name, size in zip(step.targets, step.sizes, strict=True))
         return [f"{indent}{step.source} → {to}: messages along {edges:,} edges"]
     what = {
-        Convolution: lambda s: f"convolution, stride {s.stride}, {s.activation}",
+        Convolution: lambda s: f"{'depthwise ' * s.depthwise}convolution, stride {s.stride}, {s.activation}",
         NodeOperation: lambda s: f"node operation ({s.spec})",
         Norm: lambda s: f"norm ({s.norm}, {s.activation})",
         Start: lambda s: f"start of {program.tensor(s, 'to').size} nodes",

@@ -22,12 +22,19 @@ from dnw_graph.program.steps import (
 )
 
 States = dict[str, Array]
+_NORMS = ("batch", "instance", "affine", "none")
 
 
 def lacks(program: Program) -> str | None:
     """What of a program this cannot run; None if nothing."""
-    if any(isinstance(step, Integrate) for step in program.flat()):
-        return "NumPy runs no continuous time, which wants a solver; use torch"
+    for step in program.flat():
+        if isinstance(step, Integrate):
+            return "NumPy runs no continuous time, which wants a solver; use torch"
+        if isinstance(step, (NodeOperation, Norm)) and (kind := norm_of(step)[0]) not in _NORMS:
+            return f"NumPy knows norm {', '.join(_NORMS)}, not {kind}; use torch"
+        name = step.spec.activation if isinstance(step, NodeOperation) else getattr(step, "activation", None)
+        if name is not None and name not in IN_NUMPY:
+            return f"NumPy knows activation {', '.join(IN_NUMPY)}, not {name}; use torch"
     return None
 
 

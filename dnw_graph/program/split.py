@@ -47,7 +47,7 @@ def reach_of(program: Program) -> Reach:
         {IMAGES: every[IMAGES]},
         {LOGITS: every[LOGITS]},
     )
-    # Every image has logits, be they the same for all.
+    # Every image gets logits, even if they are the same for all.
     found.reached[LOGITS][:] = True
     return found
 
@@ -113,10 +113,14 @@ def _constant_part(
         tensors |= _tensors_of(program, step, own.name)
         if isinstance(step, (Messages, Start, Linear)) and kept[step.source].any():
             sender = _to_live(step, f"{place}: {step.name} to live")
-            if not isinstance(step, Linear):
-                edges[sender.name] = ~run[step.name]
             steps.append(sender)
             tensors |= _tensors_of(program, step, sender.name, leave_out="bias")
+            if isinstance(step, Linear):
+                # A node that is live in another evaluation runs in the live part, constant here or not.
+                weight = tensors[f"{sender.name}.weight"]
+                tensors[f"{sender.name}.weight"] = np.where(live[step.source], 0, weight)
+            else:
+                edges[sender.name] = ~run[step.name]
             for name, new in zip(targets_of(step), targets_of(sender), strict=True):
                 kept[new], channels[new] = live[name], program.channels[name]
     whole = Program(tuple(steps), channels, tensors, program.image_size)
@@ -140,7 +144,7 @@ def _tensors_of(program: Program, step: Step, name: str, leave_out: str = "") ->
 
 
 def _needed(program: Program) -> Program | None:
-    """Without senders that send nothing, and what only they read or nothing; None if nothing is left."""
+    """Only senders that send something, and the steps that they need; None if nothing is left."""
     steps: list[Step] = []
     wanted: set[str] = set()
     for step in reversed(program.steps):

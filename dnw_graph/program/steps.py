@@ -1,7 +1,7 @@
 """The steps of a program: what each reads and writes, its tensors, and its equation.
 
-States are feature maps by name, [channels, B, H, W]. A state is the sum of what steps add to it; it is 0
-before the first. `Messages`, `Start` and `Linear` add; the other steps set their target once.
+States are feature maps by name, [channels, B, H, W]. A state is the sum of what steps add to it, and 0 before
+the first of them. `Messages`, `Start` and `Linear` add; the other steps set their target once.
 
 A step's numbers are tensors of the program, by the step's name: `program.tensor(step, "kernel")`. Several
 steps of one name share them. C, S, T: channels of the source, of one target, rows of all targets.
@@ -145,8 +145,8 @@ class Integrate(Step):
     Solver dopri5 of torchdiffeq with steps by error; a batch is one system, so that a result depends on its
     batch mates.
     tolerance  relative and absolute
-    clip       each state that the solver hands over is set to max(0, state) in place, before and besides the
-               evaluation: the side effect of the 2019 code's in-place ReLU
+    clip       before each evaluation, the state that the solver hands over is set to max(0, state) in place:
+               the side effect of the 2019 code's in-place ReLU
     """
 
     state: str
@@ -157,7 +157,7 @@ class Integrate(Step):
 
 
 def sources_of(step: Step) -> tuple[str, ...]:
-    """States that a flat step reads, besides those that it adds to."""
+    """States that a step reads; those that it only adds to are not among them."""
     return (
         (step.source,) if isinstance(step, Flat) else (step.state,) if isinstance(step, Evaluations) else ()
     )

@@ -23,11 +23,15 @@ def unrolled_steps(
     flat: list[Step] = []
     known = dict(channels)
     names: dict[str, str] = {}
+    done: dict[str, int] = {}
     for step in steps:
         if not isinstance(step, Repeat):
             flat.append(renamed(step, names))
             continue
-        for time in range(step.times):
+        # One graph after another may be applied to the same state.
+        first = done.get(step.state, 0)
+        done[step.state] = first + step.times
+        for time in range(first, first + step.times):
             # What an evaluation writes is its own; what it reads was written last.
             for each in step.steps:
                 read = {name: names.get(name, name) for name in sources_of(each)}

@@ -1,4 +1,4 @@
-"""The plain evaluator and the networks, as modules, and small networks to build."""
+"""The plain evaluator, as a module, and small networks to build."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="session")
 def evaluator(load_module) -> ModuleType:
     return load_module(HERE / "evaluator.py")
-
-
-@pytest.fixture(scope="session")
-def networks(load_module) -> ModuleType:
-    return load_module(HERE / "networks.py")
 
 
 @pytest.fixture(params=["dgl", "csr", "dense"])

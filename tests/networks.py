@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.network import WiredNetwork
+from dnw_graph.models.tiny_dynamic import tiny_discrete_time
 from dnw_graph.models.tiny_static import tiny_static
 
 # Share of a stage's candidates that is selected: from no edge at all to every one.
@@ -47,9 +48,30 @@ def tinies(draw: st.DrawFn) -> WiredNetwork:
     return wired_at_random(draw, model)
 
 
+@st.composite
+def discretes(draw: st.DrawFn) -> WiredNetwork:
+    nodes = draw(st.integers(1, 7))
+    model = tiny_discrete_time(
+        rule="top_k",
+        num_classes=draw(st.integers(1, 4)),
+        density=1.0,
+        nodes=nodes,
+        inputs=draw(st.integers(1, nodes)),
+        readout=draw(st.integers(1, nodes)),
+        stem_channels=draw(st.integers(1, 3)),
+        times=draw(st.integers(1, 4)),
+    )
+    return wired_at_random(draw, model)
+
+
 def networks() -> st.SearchStrategy[WiredNetwork]:
-    """Both kinds, float64 and in eval mode."""
+    """Static ones of both kinds, float64 and in eval mode."""
     return st.one_of(mobilenets(), tinies())
+
+
+def networks_and_discretes() -> st.SearchStrategy[WiredNetwork]:
+    """Those in discrete time, too."""
+    return st.one_of(networks(), discretes())
 
 
 def wired_at_random(draw: st.DrawFn, model: WiredNetwork) -> WiredNetwork:
