@@ -2,9 +2,9 @@
 
     python -m benchmarks.commits OLD NEW [--rounds 30] [--threads 2] [--only WORDS]
 
-OLD, NEW  folders of checkouts whose C kernels are built (`python setup.py build_ext --inplace`)
+OLD, NEW  folders of checkouts with C kernels (`python setup.py build_ext --inplace`)
 
-Each checkout runs in a process of its own; the two take turns, call by call, so that a busy machine slows both.
+Each checkout runs in a process of its own. They take turns, call by call, so that a busy machine slows both.
 Prints the median of new/old over the rounds for each kind of work: below 1, the new one is faster.
 """
 
