@@ -60,7 +60,7 @@ class States:
 
 
 def run(steps: Sequence[Step], states: States, layers: Layers, keep: Sequence[str] = ()) -> States:
-    """Run the steps; maps that no later step reads are forgotten, except those of `keep`.
+    """Run the steps; maps that no later step reads are forgotten, but for those of `keep`.
 
     layers  per step name: of `Messages`, (h, base or None) → rows of all targets; of `Start` and `Linear`,
             (source, target so far or None) → target; of the others, source → target

@@ -161,7 +161,7 @@ def test_a_forked_process_can_run_it():
 def test_many_edges_go_by_in_blocks(density, blocks, monkeypatch):
     """The networks above are too small for it: here targets hear from more sources than a cache holds."""
     seen = []
-    monkeypatch.setattr(Builder, "add", lambda self, o, *edges: (seen.append(o.blocks), add(self, o, *edges)))
+    monkeypatch.setattr(Builder, "add", lambda self, o, *edges: (seen.append(o.chunks), add(self, o, *edges)))
     model = small_network(blocks=((8, 300, 1, 6), (300, 10, 2, 1)), density=density)
     images = images_for(model, 2)
     assert relative(dg.compile(model, "native")(images), dg.compile(model, "csr")(images)) < 2e-5

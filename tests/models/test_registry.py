@@ -83,4 +83,5 @@ def test_what_is_no_configuration_is_refused_with_how_to_read_one(wrong):
 
 
 def test_networks_are_listed():
-    assert network_names() == ["mobilenet_v1", "mobilenet_v1_dense", "shufflenet_v2", "tiny_static"]
+    tiny = ["tiny_continuous_time", "tiny_discrete_time", "tiny_static"]
+    assert network_names() == ["mobilenet_v1", "mobilenet_v1_dense", "shufflenet_v2", *tiny]

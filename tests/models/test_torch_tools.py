@@ -297,7 +297,7 @@ def test_pruning_by_hooks_is_refused_with_the_way_that_works(model):
 
 
 def test_pruning_a_convolution_masks_it(model):
-    operation = model.body.node_operation(0)
+    operation = model.body.operations[0]
     prune.random_unstructured(operation, "kernel", amount=0.5)
     for _ in range(2):
         loss(model(IMAGES)).backward()
