@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dnw_graph.program.by_torch import States, run
+from dnw_graph.program.by_torch import States, last_reads, run
 from dnw_graph.program.fold import folded
 from dnw_graph.program.layers import Choice, Layers
 from dnw_graph.program.program import IMAGES, LOGITS, Program
@@ -19,13 +19,15 @@ class BySteps(nn.Module):
         super().__init__()
         self.program = folded(program)
         self.layers = Layers(self.program, choice)
+        self._unread = last_reads(self.program.steps, (LOGITS,))
 
     def forward(self, images: Tensor, given: dict[str, Tensor], results: tuple[str, ...]) -> States:
         """Images [B, C, H, W] and states that are given, each [channels, 1 or B, H, W] → states `results`."""
         batch = images.shape[0]
         states = {name: maps.expand(-1, batch, -1, -1) for name, maps in given.items()}
         states[IMAGES] = images.transpose(0, 1)
-        return run(self.program.steps, States(states), self.layers.by_name(), results)
+        unread = self._unread if results == (LOGITS,) else None
+        return run(self.program.steps, States(states), self.layers.by_name(), results, unread)
 
     def logits(self, images: Tensor, given: dict[str, Tensor]) -> Tensor:
         """→ [B, classes]."""

@@ -73,6 +73,8 @@ class WiredBody(Body):
         )
         self.stages = nn.ModuleList(stages)
         self.input, self.output = "z0", f"z{layout.levels[-1].index}"
+        # Here, so that torch.compile meets them as they are.
+        self._steps = [self.steps(stage) for stage in stages]
 
     def node_operations(self, wired: WiredStage) -> list[NodeOperation]:
         """The operations of a stage's sending levels."""
@@ -98,7 +100,8 @@ class WiredBody(Body):
     def run_level_by_level(self, wired: WiredStage, z: Tensor) -> Tensor:
         """A stage as torch's autograd runs it: one module and one message passing at a time."""
         first, last = (f"z{wired.stage.levels[place].index}" for place in (0, -1))
-        return run(self.steps(wired), States({first: z}), self.layers(wired), [last])[last]
+        steps = self._steps[wired.stage.index]
+        return run(steps, States({first: z}), self.layers(wired), [last])[last]
 
     def layers(self, wired: WiredStage) -> Mapping[str, Callable[..., Tensor]]:
         """What the steps of a stage do to features, by step name."""

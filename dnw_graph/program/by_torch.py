@@ -59,13 +59,20 @@ class States:
         self._sent = names, rows
 
 
-def run(steps: Sequence[Step], states: States, layers: Layers, keep: Sequence[str] = ()) -> States:
-    """Run the steps; maps that no later step reads are forgotten, but for those of `keep`.
+def run(
+    steps: Sequence[Step],
+    states: States,
+    layers: Layers,
+    keep: Sequence[str] = (),
+    unread: Sequence[tuple[str, ...]] | None = None,
+) -> States:
+    """Run the steps; maps that no later step reads are forgotten, except those of `keep`.
 
     layers  per step name: of `Messages`, (h, base or None) → rows of all targets; of `Start` and `Linear`,
             (source, target so far or None) → target; of the others, source → target
+    unread  what `last_reads` gives, where the same steps run often
     """
-    unread = last_reads(steps, keep)
+    unread = last_reads(steps, keep) if unread is None else unread
     for step, done in zip(steps, unread, strict=True):
         _run_one(step, states, layers)
         states.drop(done)

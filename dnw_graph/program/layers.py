@@ -49,10 +49,10 @@ class Layers(nn.Module):
         steps = [step for step in program.flat() if type(step) in _MAKERS]
         made = {step.name: _MAKERS[type(step)](step, program, choice) for step in steps}
         self.modules_in_order = nn.ModuleList(made.values())
-        self._places = {name: place for place, name in enumerate(made)}
+        self._names = tuple(made)
 
     def by_name(self) -> Mapping[str, nn.Module]:
-        return {name: self.modules_in_order[place] for name, place in self._places.items()}
+        return dict(zip(self._names, self.modules_in_order, strict=True))
 
 
 def _tensor(values: Array) -> Tensor:

@@ -108,7 +108,11 @@ WRONG_COMBINATIONS = [
     (TINY, "model.width=0.3", "model.width 0.3 and model.edges 32000 are two budgets; keep one"),
     (TINY, "model.small=true", "model.small true is for mobilenet_v1 only"),
     (TINY, "model.multiplier=0.5", "model.multiplier 0.5 has no meaning for the wired network"),
-    (TINY, "model.network=mobilenet_v1", "model.edges 32000 is for tiny_static; give mobilenet_v1"),
+    (
+        TINY,
+        "model.network=mobilenet_v1",
+        "model.edges 32000 is for tiny_static, tiny_discrete_time, tiny_continuous_time; give mobilenet_v1",
+    ),
     (TINY, "model.num_classes=100", "model.num_classes 100 does not fit data.dataset cifar10; use 10"),
     (TINY, "data.workers=2", "data.workers 2 has no meaning for cifar10, which lives in memory"),
     (TINY, "schedule.milestones=[120, 80]", "schedule.milestones [120, 80] do not ascend; use [80, 120]"),
