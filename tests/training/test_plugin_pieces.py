@@ -127,7 +127,8 @@ def test_settings_of_a_network_reach_it(recipe):
         ({"width": 0.3}, "model.width 0.3 and model.edges 150 are two budgets"),
         (
             {"edges": None, "width": 0.3},
-            "model.width 0.3 is for tiny_static, tiny_discrete_time, tiny_continuous_time, mobilenet_v1; give three_groups",
+            "model.width 0.3 is for tiny_static, tiny_discrete_time, tiny_continuous_time, mobilenet_v1; "
+            "give three_groups",
         ),
         ({"weight_scale": 2.0}, "model.weight_scale 2.0 has no meaning for the wired network three_groups"),
         (
