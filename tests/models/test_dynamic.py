@@ -22,7 +22,10 @@ SIZES = {"nodes": 24, "inputs": 4, "readout": 5, "stem_channels": 2, "num_classe
 
 
 def network(build, seed=0, **options):
-    model = build(rule="random", seed=seed, **(SIZES | options)).double().eval()
+    with torch.random.fork_rng(devices=[]):
+        # Of stem and head.
+        torch.manual_seed(seed)
+        model = build(rule="random", seed=seed, **(SIZES | options)).double().eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, value in model.state_dict().items():
