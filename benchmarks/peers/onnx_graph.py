@@ -158,7 +158,7 @@ class _Writer:
             if step.source in self.added:
                 self.base[step.target] = self.added[step.source]
             return
-        of, to = (self.program.tensor(step, name) for name in ("from", "to"))
+        of, to = (self.program.tensor(step, name) for name in ("column", "row"))
         self.hear(step.source, step.target, to, of, np.ones(len(to)))
 
     def pool(self, step: Pool) -> None:

@@ -21,7 +21,7 @@ from dnw_graph.models.network import WiredNetwork
 from dnw_graph.program.cost import cost, pixels_of_messages
 from dnw_graph.program.program import Program
 from dnw_graph.program.split import split
-from dnw_graph.program.steps import Messages, NodeOperation, Start, targets_of
+from dnw_graph.program.steps import Edges, Messages, NodeOperation, targets_of
 from dnw_graph.program.unroll import unrolled
 
 
@@ -98,10 +98,7 @@ def _part(program: Program, name: str, edges: int | None) -> Part:
 def _stage(program: Program, name: str, edges: int | None) -> StageCount:
     steps = [step for step in program.flat() if step.part == name]
     hearing = {
-        state.partition("@")[0]
-        for step in steps
-        if isinstance(step, (Messages, Start))
-        for state in targets_of(step)
+        state.partition("@")[0] for step in steps if isinstance(step, Edges) for state in targets_of(step)
     }
     convolving = {step.name: step for step in steps if isinstance(step, NodeOperation)}
     part = _part(program, name, edges)
@@ -137,7 +134,7 @@ def remember_published(model: WiredNetwork, counts: Published) -> None:
 def _published(model: WiredNetwork, alive: published.Alive | None) -> Published | None:
     """The 2019 convention for a wiring (`alive`), or its bound (None)."""
     budgets = [stage.budget for stage in model.body_stages()]
-    if model.layout.evaluations is not None or model.layout.stages[-1].start:
+    if model.layout.evaluations is not None or model.layout.has_starts:
         nodes = sum(level.size for level in model.layout.levels if level.sends)
         return published.tiny(budgets[0], nodes, _parameters(model.stem) + _parameters(model.head))
     blocks = published.rectangles(model.layout)

@@ -16,7 +16,7 @@ from dnw_graph.program.liveness import Flags, kept_together, tied
 from dnw_graph.program.program import IMAGES, LOGITS, Program
 from dnw_graph.program.restrict import edge_ends, restricted
 from dnw_graph.program.split import live_channels, reach_of
-from dnw_graph.program.steps import Messages, Start, targets_of
+from dnw_graph.program.steps import Edges, targets_of
 from dnw_graph.program.unroll import unrolled
 
 NOTHING = "nothing"
@@ -70,7 +70,7 @@ def kept_in_2019(program: Program, model: WiredNetwork) -> dict[str, Flags]:
     """
     kept = {name: np.zeros(count, dtype=bool) for name, count in program.channels.items()}
     for step in program.steps:
-        if isinstance(step, (Messages, Start)) and step.part != "head":
+        if isinstance(step, Edges) and step.part != "head":
             source, row = edge_ends(program, step)
             kept[step.source][source] = True
             output = targets_of(step)[-1]

@@ -79,7 +79,7 @@ class Subject:
     def carry_note(self) -> str:
         """What no edge shows: the states that readout nodes start from; empty where there are none."""
         last = self.layout.levels[-1]
-        if not any(stage.start for stage in self.layout.stages) or last not in self.levels:
+        if not self.layout.has_starts or last not in self.levels:
             return ""
         twin = f"its twin in level {last.index - 1}"
         return f"besides, each node of level {last.index} starts from the state of {twin}"

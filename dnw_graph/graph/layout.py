@@ -85,6 +85,12 @@ class Stage:
         return Schedule(sizes, tuple(block.num_targets for block in self.blocks), self.start)
 
     @property
+    def start_pairs(self) -> tuple[Ints, Ints]:
+        """(nodes of the second-last level, nodes of the last that start from them), within their levels."""
+        rows = np.arange(self.start)
+        return rows + self.levels[-2].size - self.start, rows
+
+    @property
     def num_candidates(self) -> int:
         """Number of edges that could exist; the length of the stage's parameter."""
         return self.blocks[-1].end
@@ -160,6 +166,11 @@ class Layout:
     def per_node(self, values: Sequence[int]) -> Ints:
         """One value per level → one per node [num_nodes] int64."""
         return np.repeat(np.asarray(values, dtype=np.int64), [level.size for level in self.levels])
+
+    @property
+    def has_starts(self) -> bool:
+        """Whether some node starts from another's state."""
+        return any(stage.start for stage in self.stages)
 
     def carried_from(self) -> Ints:
         """Per node, the node whose state it starts from, or -1. [num_nodes] int64."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dnw_graph.program.program import IMAGES, LOGITS, Program
 from dnw_graph.program.steps import (
     Convolution,
+    Edges,
     Integrate,
     Linear,
-    Messages,
     NodeOperation,
     Norm,
     Pool,
     Repeat,
-    Start,
     Step,
     sources_of,
     targets_of,
@@ -57,7 +56,7 @@ def _lack(step: Step, program: Program, makers: dict[str, Step]) -> str | None:
         if step.window is None:
             return None if isinstance(makers[step.source], Norm) else "pooling of all pixels without a norm"
         return None if step.window == _WINDOW else f"the pooling window {step.window}"
-    return None if isinstance(step, (Messages, Start, Linear)) else f"{type(step).__name__} steps"
+    return None if isinstance(step, (Edges, Linear)) else f"{type(step).__name__} steps"
 
 
 def _knows(step: Convolution, program: Program, makers: dict[str, Step]) -> bool:

@@ -232,7 +232,7 @@ class _Planner:
         if start is not None:
             added, first = self._maps(start.source)
             twins = np.full(size, ABSENT)
-            twins[self.program.tensor(start, "to")] = self.program.tensor(start, "from") + first
+            twins[self.program.tensor(start, "row")] = self.program.tensor(start, "column") + first
             operation.added_row, operation.added = self.builder.constants.add_numbers(twins), added
         self._set_base(operation, incoming.base)
         self.builder.add(operation, weight.size, np.unique(column).size)

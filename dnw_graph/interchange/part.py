@@ -70,7 +70,7 @@ def part_of(
         kept &= nodes["status"] != "dead"
     if not kept.all():
         part["levels"] = [row._asdict() for row in level_rows(layout, side)]
-        part["readout"] = any(each.start for each in layout.stages)
+        part["readout"] = layout.has_starts
         nodes, edges = _without(nodes, edges, kept)
     return Graph(nodes, edges, {**graph.attributes, "part": part})
 

@@ -172,11 +172,8 @@ def stage_arrays(wired: WiredStage) -> dict[str, Array]:
         values = {"row": row, "column": column, "weight": weight[mine], "id": ids[mine]}
         found |= {f"{part}.{place}.{name}": value for name, value in values.items()}
     if stage.start:
-        pairs = np.arange(stage.start)
-        found |= {
-            f"{part}.start.from": pairs + stage.levels[-2].size - stage.start,
-            f"{part}.start.to": pairs,
-        }
+        for name, ends in zip(("column", "row"), stage.start_pairs, strict=True):
+            found[f"{part}.start.{name}"] = ends
     return found
 
 

@@ -63,9 +63,9 @@ class DynamicBody(Body):
         else:
             applied = Integrate("evaluations", "stage_0", "z0", "y", once, TOLERANCE, self.clip)
         return (
-            Start("body.fed", "stem", self.input, "z0", nodes),
+            Start("body.fed", "stem", self.input, ("z0",), (nodes,)),
             applied,
-            Start("body.read", "head", "z0", self.output, self.readout),
+            Start("body.read", "head", "z0", (self.output,), (self.readout,)),
         )
 
     def forward(self, z: Tensor) -> Tensor:
@@ -97,6 +97,6 @@ class DynamicBody(Body):
         channels = dict.fromkeys(("z0", "h0", "z1", "y"), nodes) | {self.output: read}
         tensors = stage_arrays(self.wired) | operation_arrays("level_0", self.operations[0])
         tensors |= norm_arrays("norm", self.norm)
-        tensors |= {"body.fed.from": np.arange(fed), "body.fed.to": np.arange(fed)}
-        tensors |= {"body.read.from": np.arange(nodes - read, nodes), "body.read.to": np.arange(read)}
+        tensors |= {"body.fed.column": np.arange(fed), "body.fed.row": np.arange(fed)}
+        tensors |= {"body.read.column": np.arange(nodes - read, nodes), "body.read.row": np.arange(read)}
         return Part(self.steps(), channels, tensors)

@@ -21,7 +21,7 @@ def stage_steps(stage: Stage, specs: Sequence[NodeSpec]) -> tuple[Step, ...]:
         level = levels[turn.level]
         steps.append(NodeOperation(f"level_{level}", part, f"z{level}", f"h{level}", spec, turn.level))
         if turn.start:
-            steps.append(Start(f"{part}.start", part, f"z{level}", f"z{last}", stage.levels[-1].size))
+            steps.append(Start(f"{part}.start", part, f"z{level}", (f"z{last}",), (stage.levels[-1].size,)))
         heard = tuple(f"z{levels[each]}" for each in turn.hears)
         sizes = tuple(stage.levels[each].size for each in turn.hears)
         steps.append(Messages(f"{part}.{turn.level}", part, f"h{level}", heard, sizes, turn.level))

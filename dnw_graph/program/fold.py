@@ -94,16 +94,16 @@ def _norms_behind_starts(program: Program) -> Program:
         start = readers[0] if len(readers) == 1 else None
         if not isinstance(start, Start):
             continue
-        source, to = (tensors[f"{start.name}.{name}"] for name in ("from", "to"))
+        source, to = (tensors[f"{start.name}.{name}"] for name in ("column", "row"))
         alone = sum(start.target in targets_of(step) for step in steps) == 1
-        if not alone or not np.array_equal(to, np.arange(start.size)):
+        if not alone or not np.array_equal(to, np.arange(*start.sizes)):
             continue
         raw = f"{start.target}, not normed"
         later = replace(norm, name=f"{norm.name} of {start.target}", source=raw, target=start.target)
         names = {key.rpartition(".")[2]: key for key in tensors if key.rpartition(".")[0] == norm.name}
         tensors |= {f"{later.name}.{leaf}": tensors[key][source] for leaf, key in names.items()}
-        channels[raw] = start.size
-        moved: list[Step] = [replace(start, source=norm.source, target=raw), later]
+        (channels[raw],) = start.sizes
+        moved: list[Step] = [replace(start, source=norm.source, targets=(raw,)), later]
         steps = [each for step in steps if step is not norm for each in (moved if step is start else [step])]
     return _with_steps(replace(program, channels=channels), tuple(steps), tensors)
 

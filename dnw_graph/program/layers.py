@@ -220,9 +220,9 @@ class Start(nn.Module):
 
     def __init__(self, step: kinds.Start, program: Program, choice: Choice) -> None:
         super().__init__()
-        self.size = step.size
-        self.register_buffer("source", _tensor(program.tensor(step, "from")))
-        self.register_buffer("target", _tensor(program.tensor(step, "to")))
+        (self.size,) = step.sizes
+        self.register_buffer("source", _tensor(program.tensor(step, "column")))
+        self.register_buffer("target", _tensor(program.tensor(step, "row")))
 
     def forward(self, x: Tensor, so_far: Tensor | None) -> Tensor:
         z = x.new_zeros(self.size, *x.shape[1:]) if so_far is None else so_far

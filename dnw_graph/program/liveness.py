@@ -15,11 +15,10 @@ import numpy.typing as npt
 from dnw_graph.program.steps import (
     Channelwise,
     Convolution,
+    Edges,
     Integrate,
     Linear,
-    Messages,
     Repeat,
-    Start,
     Step,
     sources_of,
     targets_of,
@@ -27,7 +26,7 @@ from dnw_graph.program.steps import (
 
 Flags = npt.NDArray[np.bool_]
 Ends = Callable[[Step], tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
-"""(source channels, target rows) of the edges of `Messages` and the pairs of `Start`."""
+"""(source channels, target rows) of a step's edges."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def reach(
 
 def _forward(step: Step, flags: dict[str, Flags], ends: Ends) -> None:
     """Mark what a step's marked sources reach."""
-    if isinstance(step, (Messages, Start)):
+    if isinstance(step, Edges):
         source, row = ends(step)
         hit = np.zeros(sum(flags[name].size for name in targets_of(step)), dtype=bool)
         hit[row[flags[step.source][source]]] = True
@@ -81,7 +80,7 @@ def _forward(step: Step, flags: dict[str, Flags], ends: Ends) -> None:
 
 def _backward(step: Step, flags: dict[str, Flags], ends: Ends) -> None:
     """Mark what a step's marked targets depend on."""
-    if isinstance(step, (Messages, Start)):
+    if isinstance(step, Edges):
         source, row = ends(step)
         wanted = np.concatenate([flags[name] for name in targets_of(step)])
         flags[step.source][source[wanted[row]]] = True

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from dnw_graph.program.steps import (
     Convolution,
+    Edges,
     Integrate,
     Linear,
     Messages,
@@ -68,8 +69,8 @@ class Program:
             _follow(step, self, sides)
         for step in self.flat():
             # A state that another program made has the size of the one that starts from it.
-            if isinstance(step, Start):
-                sides.setdefault(step.source, sides[step.target])
+            if isinstance(step, Edges):
+                sides.setdefault(step.source, sides[step.targets[0]])
         return {name: (self.channels[name], *sides[name]) for name in self.channels if name in sides}
 
     def scale_shift(self, step: NodeOperation | Norm) -> tuple[Array, Array]:
@@ -139,12 +140,12 @@ def _follow(step: Step, program: Program, sides: dict[str, tuple[int, int]]) -> 
     elif isinstance(step, NodeOperation):
         height, width = sides[step.source]
         sides[step.target] = -(-height // step.spec.stride), -(-width // step.spec.stride)
-    elif isinstance(step, Messages):
+    elif isinstance(step, Edges) and step.source in sides:
         for target in step.targets:
             sides[target] = sides[step.source]
     elif isinstance(step, Pool):
         sides[step.target] = (1, 1)
-    elif isinstance(step, Norm) or (isinstance(step, (Start, Linear)) and step.source in sides):
+    elif isinstance(step, (Norm, Linear)):
         sides[step.target] = sides[step.source]
 
 
@@ -168,7 +169,7 @@ def _lines(step: Step, program: Program, shapes: Mapping[str, Shape], indent: st
         Convolution: lambda s: f"{'depthwise ' * s.depthwise}convolution, stride {s.stride}, {s.activation}",
         NodeOperation: lambda s: f"node operation ({s.spec})",
         Norm: lambda s: f"norm ({s.norm}, {s.activation})",
-        Start: lambda s: f"start of {program.tensor(s, 'to').size} nodes",
+        Start: lambda s: f"start of {program.tensor(s, 'row').size} nodes",
         Pool: lambda s: "mean" if s.window is None else f"mean over {s.window[0]} … {s.window[1] - 1}",
         Linear: lambda s: "linear",
     }[type(step)](step)

@@ -129,8 +129,8 @@ def _messages(step: Messages, program: Program, states: States) -> None:
 
 
 def _start(step: Start, program: Program, states: States) -> None:
-    z = _sum_so_far(step.target, step.size, states[step.source], states).copy()
-    z[program.tensor(step, "to")] += states[step.source][program.tensor(step, "from")]
+    z = _sum_so_far(step.target, step.sizes[0], states[step.source], states).copy()
+    z[program.tensor(step, "row")] += states[step.source][program.tensor(step, "column")]
     states[step.target] = z
 
 

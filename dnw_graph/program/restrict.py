@@ -12,13 +12,12 @@ from dnw_graph.program.liveness import Flags
 from dnw_graph.program.program import Array, Program
 from dnw_graph.program.steps import (
     Convolution,
+    Edges,
     Integrate,
     Linear,
-    Messages,
     NodeOperation,
     Norm,
     Repeat,
-    Start,
     Step,
     targets_of,
 )
@@ -27,10 +26,8 @@ Ints = npt.NDArray[np.int64]
 
 
 def edge_ends(program: Program, step: Step) -> tuple[Ints, Ints]:
-    """(source channels, target rows) of the edges of `Messages`, or the pairs of `Start`."""
-    names = ("column", "row") if isinstance(step, Messages) else ("from", "to")
-    source, target = (program.tensor(step, name) for name in names)
-    return source, target
+    """(source channels, target rows) of a step's edges."""
+    return program.tensor(step, "column"), program.tensor(step, "row")
 
 
 def restricted(program: Program, kept: Mapping[str, Flags], edges: Mapping[str, Flags]) -> Program:
@@ -58,16 +55,14 @@ def _step(
     prefix = f"{step.name}."
     mine = {key: value for key, value in program.tensors.items() if key.startswith(prefix)}
     mine = {key: value for key, value in mine.items() if "." not in key[len(prefix) :]}
-    if isinstance(step, (Messages, Start)):
+    if isinstance(step, Edges):
         rows = np.concatenate([kept[name] for name in targets_of(step)])
         source, target = edge_ends(program, step)
         stay = kept[step.source][source] & rows[target] & edges.get(step.name, True)
         mine = {key: value[stay] for key, value in mine.items()}
-        numbers = {"column": kept[step.source], "from": kept[step.source], "row": rows, "to": rows}
-        for name, flags in numbers.items():
-            if (key := prefix + name) in mine:
-                mine[key] = (np.cumsum(flags) - 1)[mine[key]]
-        step = _with_sizes(step, [int(kept[name].sum()) for name in targets_of(step)])
+        for name, flags in {"column": kept[step.source], "row": rows}.items():
+            mine[prefix + name] = (np.cumsum(flags) - 1)[mine[prefix + name]]
+        step = replace(step, sizes=tuple(int(kept[name].sum()) for name in step.targets))
     elif isinstance(step, (Convolution, Linear)):
         mine = {key: value[kept[step.target]] for key, value in mine.items()}
         if not (isinstance(step, Convolution) and step.depthwise):
@@ -76,9 +71,3 @@ def _step(
         mine = {key: value[kept[step.target]] for key, value in mine.items()}
     tensors |= mine
     return step
-
-
-def _with_sizes(step: Messages | Start, sizes: list[int]) -> Step:
-    if isinstance(step, Messages):
-        return replace(step, sizes=tuple(sizes))
-    return replace(step, size=sizes[0])

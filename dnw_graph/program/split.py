@@ -19,9 +19,9 @@ from dnw_graph.program.restrict import edge_ends, restricted
 from dnw_graph.program.steps import (
     Channelwise,
     Convolution,
+    Edges,
     Integrate,
     Linear,
-    Messages,
     Start,
     Step,
     sources_of,
@@ -57,16 +57,16 @@ def split(program: Program) -> tuple[Program, Program | None]:
     program = unrolled(program)
     found = reach_of(program)
     live = live_channels(program, found)
-    run = _live_edges(program, found, live)
+    run = _live_edges(program, found)
     part, constant = restricted(program, live, run), _constant_part(program, found, live, run)
     if constant is None:
         return part, None
     steps, channels, tensors = list(part.steps), dict(part.channels), dict(part.tensors)
     for name in from_constants(constant):
         target, count = name.removeprefix(_PREFIX), constant.channels[name]
-        steps.insert(0, Start(name, "constants", name, target, count))
+        steps.insert(0, Start(name, "constants", name, (target,), (count,)))
         channels[name] = count
-        tensors |= {f"{name}.from": np.arange(count), f"{name}.to": np.arange(count)}
+        tensors |= {f"{name}.column": np.arange(count), f"{name}.row": np.arange(count)}
     return replace(part, steps=tuple(steps), channels=channels, tensors=tensors), constant
 
 
@@ -76,18 +76,15 @@ def live_channels(program: Program, found: Reach) -> dict[str, Flags]:
     return live | {IMAGES: np.ones(program.channels[IMAGES], dtype=bool)}
 
 
-def _live_edges(program: Program, found: Reach, live: Mapping[str, Flags]) -> dict[str, Flags]:
-    """Step name → which of its edges (or pairs) run: those that are live in some evaluation."""
+def _live_edges(program: Program, found: Reach) -> dict[str, Flags]:
+    """Step name → which of its edges run: those that are live in some evaluation."""
     run: dict[str, Flags] = {}
     for step in program.flat():
-        if isinstance(step, Messages):
+        if isinstance(step, Edges):
             source, row = edge_ends(program, step)
             used = np.concatenate([found.used[name] for name in step.targets])
             both = found.reached[step.source][source] & used[row]
             run[step.name] = run[step.name] | both if step.name in run else both
-        elif isinstance(step, Start):
-            source, row = edge_ends(program, step)
-            run[step.name] = live[step.source][source] & live[step.target][row]
     return run
 
 
@@ -111,7 +108,7 @@ def _constant_part(
         own = replace(step, name=f"{place}: {step.name}")
         steps.append(own)
         tensors |= _tensors_of(program, step, own.name)
-        if isinstance(step, (Messages, Start, Linear)) and kept[step.source].any():
+        if isinstance(step, (Edges, Linear)) and kept[step.source].any():
             sender = _to_live(step, f"{place}: {step.name} to live")
             steps.append(sender)
             tensors |= _tensors_of(program, step, sender.name, leave_out="bias")
@@ -127,8 +124,8 @@ def _constant_part(
     return _needed(restricted(whole, kept, edges))
 
 
-def _to_live(step: Messages | Start | Linear, name: str) -> Step:
-    if isinstance(step, Messages):
+def _to_live(step: Edges | Linear, name: str) -> Step:
+    if isinstance(step, Edges):
         return replace(step, name=name, targets=tuple(_PREFIX + target for target in step.targets))
     return replace(step, name=name, target=_PREFIX + step.target)
 
@@ -150,7 +147,7 @@ def _needed(program: Program) -> Program | None:
     for step in reversed(program.steps):
         to_live = any(name.startswith(_PREFIX) for name in targets_of(step))
         if to_live:
-            sends = program.tensor(step, "weight" if isinstance(step, (Messages, Linear)) else "to").size
+            sends = program.tensor(step, "row" if isinstance(step, Edges) else "weight").size
         if (to_live and sends) or wanted & set(targets_of(step)):
             steps.append(step)
             wanted |= {*sources_of(step)}

@@ -65,8 +65,7 @@ def _ends_of(layout: Layout, source: Ints, target: Ints) -> Ends:
     def ends(step: Step) -> tuple[Ints, Ints]:
         stage = layout.stages[int(step.part.removeprefix("stage_"))]
         if not isinstance(step, Messages):
-            first = stage.levels[-2].size - stage.start
-            return np.arange(first, first + stage.start), np.arange(stage.start)
+            return stage.start_pairs
         sender, listener = stage.levels[step.level], stage.levels[step.level + 1]
         mine = order[bounds[sender.index] : bounds[sender.index + 1]]
         return source[mine] - sender.first, target[mine] - listener.first

@@ -71,36 +71,42 @@ class Norm(Step):
 
 
 @dataclass(frozen=True)
-class Messages(Step):
-    """target_v = target_v + Σ weight_uv · source_u, over the edges (u, v).
+class Edges(Step):
+    """Adds to rows of its targets what channels of the source give them, along edges.
 
     targets, sizes  states that hear, and their channels; edges count rows through all of them
-    level           that sends, within its stage; the targets are the levels after it
-    Tensors: row, column [E] int64, ascending by row, then column; weight [E]; id [E] int64, may be missing:
-    positions in the stage's parameter.
+    Tensors: column (source channel), row [E] int64, ascending by row, then column.
     """
-
-    adds: ClassVar[bool] = True
 
     source: str
     targets: tuple[str, ...]
     sizes: tuple[int, ...]
+
+    adds: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Messages(Edges):
+    """target_v = target_v + Σ weight_uv · source_u, over the edges (u, v).
+
+    level  that sends, within its stage; the targets are the levels after it
+    Tensors, besides those of `Edges`: weight [E]; id [E] int64, positions in the stage's parameter, may be
+    missing.
+    """
+
     level: int = 0
 
 
 @dataclass(frozen=True)
-class Start(Step):
-    """target_v = target_v + source_u, for pairs (u, v): a node starts from another's state.
+class Start(Edges):
+    """target_v = target_v + source_u, over the edges (u, v): a node starts from another's state.
 
-    size  channels of the target
-    Tensors: from, to [P] int64, no channel twice in `to`.
+    One target; no row twice.
     """
 
-    adds: ClassVar[bool] = True
-
-    source: str
-    target: str
-    size: int
+    @property
+    def target(self) -> str:
+        return self.targets[0]
 
 
 @dataclass(frozen=True)
@@ -165,13 +171,13 @@ def sources_of(step: Step) -> tuple[str, ...]:
 
 def targets_of(step: Step) -> tuple[str, ...]:
     """States that a step writes."""
-    if isinstance(step, Messages):
+    if isinstance(step, Edges):
         return step.targets
     if isinstance(step, (Repeat, Integrate)):
         return (step.state,)
-    return (step.target,) if isinstance(step, (Convolution, NodeOperation, Norm, Start, Pool, Linear)) else ()
+    return (step.target,) if isinstance(step, (Convolution, NodeOperation, Norm, Pool, Linear)) else ()
 
 
 Channelwise = (NodeOperation, Norm, Pool)
-Flat = (Convolution, NodeOperation, Norm, Messages, Start, Pool, Linear)
+Flat = (Convolution, NodeOperation, Norm, Edges, Pool, Linear)
 Evaluations = (Repeat, Integrate)

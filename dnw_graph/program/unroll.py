@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from dnw_graph.program.program import Program
-from dnw_graph.program.steps import Messages, Repeat, Step, sources_of, targets_of
+from dnw_graph.program.steps import Edges, Repeat, Step, sources_of, targets_of
 
 
 def unrolled(program: Program) -> Program:
@@ -49,7 +49,7 @@ def unrolled_steps(
 
 def renamed(step: Step, names: Mapping[str, str]) -> Step:
     """A flat step with other names for states."""
-    if isinstance(step, Messages):
+    if isinstance(step, Edges):
         targets = tuple(names.get(name, name) for name in step.targets)
         return replace(step, source=names.get(step.source, step.source), targets=targets)
     own = {field: getattr(step, field) for field in ("source", "target", "state") if hasattr(step, field)}

@@ -116,8 +116,8 @@ class Maker:
         size = self.channels[target]
         pairs = self.draw(st.integers(0, min(size, self.channels[source])))
         of, to = (self.random.permutation(n)[:pairs] for n in (self.channels[source], size))
-        step = Start(self.named("start"), part, source, target, size)
-        return self.keep(step, **{"from": np.sort(of), "to": np.sort(to)})
+        step = Start(self.named("start"), part, source, (target,), (size,))
+        return self.keep(step, column=np.sort(of), row=np.sort(to))
 
     # Pieces of networks
 
@@ -159,8 +159,8 @@ class Maker:
         target = self.new("z", self.draw(st.integers(1, 4)))
         self.steps.append(self.start("head", self.state, target))
         # At least one pair, so that the state is there.
-        self.tensors[f"{self.steps[-1].name}.from"] = np.array([0])
-        self.tensors[f"{self.steps[-1].name}.to"] = np.array([self.channels[target] - 1])
+        self.tensors[f"{self.steps[-1].name}.column"] = np.array([0])
+        self.tensors[f"{self.steps[-1].name}.row"] = np.array([self.channels[target] - 1])
         self.state = target
 
     def head(self) -> None:

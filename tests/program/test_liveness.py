@@ -50,8 +50,8 @@ def edges(name: str, source: str, target: str, size: int, pairs: dict[tuple[int,
 
 
 def start(name: str, source: str, target: str, size: int, pairs: dict[int, int]):
-    tensors = {f"{name}.from": np.array([*pairs]), f"{name}.to": np.array([*pairs.values()])}
-    return Start(name, "stage_0", source, target, size), tensors
+    tensors = {f"{name}.column": np.array([*pairs]), f"{name}.row": np.array([*pairs.values()])}
+    return Start(name, "stage_0", source, (target,), (size,)), tensors
 
 
 def of(program: Program, state: str) -> str:
