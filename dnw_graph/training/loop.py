@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,6 +15,7 @@ from dnw_graph.dependencies import missing_of
 from dnw_graph.errors import InputError
 from dnw_graph.runs.directory import RunDirectory
 from dnw_graph.runs.journal import Journal
+from dnw_graph.runs.lock import RunLock
 from dnw_graph.runs.plugins import load_plugins
 from dnw_graph.runs.state import Position
 from dnw_graph.training.distributed import World, join
@@ -73,9 +75,10 @@ def open_session(
     plugins = load_plugins(plugin_files)
     if cfg.training.threads is not None:
         torch.set_num_threads(cfg.training.threads)
-    with join(cfg.training.device) as world:
+    with join(cfg.training.device) as world, ExitStack() as stack:
         run = RunDirectory(run_dir)
-        found = world.decide(lambda: run.check(cfg, resume, plugins))
+        start = world.decide(lambda: take(run, cfg, resume, plugins, stack))
+        found = None if start["checkpoint"] is None else Path(start["checkpoint"])
         train_data, test_data = open_splits(cfg, world)
         learner, position, journal_end = Learner(cfg, world), Position(), 0
         if found is not None:
@@ -87,40 +90,54 @@ def open_session(
                 "with these images; give the data that the run was trained on."
             )
         world.decide(lambda: run.begin(cfg))
-        with ExitStack() as stack:
-            display = stack.enter_context(
-                Display(world.is_main, cfg.training.epochs, steps_per_epoch, position.step)
-            )
-            missing = missing_of("tensorboard") if cfg.logging.tensorboard else None
-            if missing is not None:
-                display.line(f"no TensorBoard events: {missing}")
-            tensorboard = run.tensorboard if cfg.logging.tensorboard and missing is None else None
-            journal = (
-                stack.enter_context(Journal(run.metrics, tensorboard, journal_end, position.step))
-                if world.is_main
-                else None
-            )
-            stop = stack.enter_context(StopRequest())
-            session = Session(
-                cfg,
-                world,
-                run,
-                learner,
-                train_data,
-                test_data,
-                plugins,
-                position,
-                journal,
-                display,
-                stop,
-                plugin_files,
-            )
-            display.line(introduction(session, resume))
-            if found is None:
-                session.save_wiring()
-            elif Path(found) != run.checkpoint("last"):
-                session.save()  # otherwise a later "auto" would go on from a branch that was left
-            yield session
+        display = stack.enter_context(
+            Display(world.is_main, cfg.training.epochs, steps_per_epoch, position.step)
+        )
+        missing = missing_of("tensorboard") if cfg.logging.tensorboard else None
+        if missing is not None:
+            display.line(f"no TensorBoard events: {missing}")
+        tensorboard = run.tensorboard if cfg.logging.tensorboard and missing is None else None
+        journal = (
+            stack.enter_context(Journal(run.metrics, tensorboard, journal_end, position.step))
+            if world.is_main
+            else None
+        )
+        stop = stack.enter_context(StopRequest())
+        session = Session(
+            cfg,
+            world,
+            run,
+            learner,
+            train_data,
+            test_data,
+            plugins,
+            position,
+            journal,
+            display,
+            stop,
+            plugin_files,
+        )
+        display.line(introduction(session, resume))
+        for notice in (*start["notices"], journal.notice if journal else None):
+            if notice is not None:
+                display.line(f"note: {notice}")
+        if found is None:
+            session.save_wiring()
+        elif found != run.checkpoint("last"):
+            session.save()  # otherwise a later "auto" would go on from a branch that was left
+        yield session
+
+
+def take(
+    run: RunDirectory, cfg: Config, resume: str | None, plugins: list[dict[str, str]], stack: ExitStack
+) -> dict[str, Any]:
+    """Lock the run directory while `stack` is open → what `RunDirectory.check` found, put in order."""
+    run.check_place(resume)
+    held = stack.enter_context(RunLock(run.path))
+    start = run.check(cfg, resume, plugins)
+    found = run.prepare(start)
+    notices = start["notices"] + ([] if held.notice is None else [held.notice])
+    return {"checkpoint": None if found is None else str(found), "notices": notices}
 
 
 def open_splits(cfg: Config, world: World) -> tuple[Batches, Batches]:

@@ -167,7 +167,8 @@ class Session:
                 from dnw_graph.training.wiring_log import WiringLog
 
                 self._wiring_log = WiringLog(self.journal.writer, self.learner.model.layout)
-            self._wiring_log.add(history.wiring(epoch), before, self.position.step)
+            with self.journal.telling(self.run.tensorboard):
+                self._wiring_log.add(history.wiring(epoch), before, self.position.step)
         self._clock = time.perf_counter()
 
     def save(self, name: str = "last") -> None:
@@ -224,7 +225,8 @@ class Session:
             "preprocessing": self.test_data.preprocessing,
             "metrics_bytes": self.journal.position(),
         }
-        write_checkpoint(directory, self.learner.tensors(self.position.step), state)
+        keep = self.cfg.checkpoint.keep if directory.name == "last" else 0
+        write_checkpoint(directory, self.learner.tensors(self.position.step), state, keep)
 
     def _add(self, kind: str, loss: float, top1: float, speed: float, swaps: int, **more: float) -> None:
         position = self.position
