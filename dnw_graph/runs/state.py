@@ -129,6 +129,16 @@ class _Rank(_Fields):
     epoch: Sums
 
 
+class _Split(_Fields):
+    images: Count
+    fingerprint: str
+
+
+class _Data(_Fields):
+    train: _Split
+    test: _Split
+
+
 class _State(_Fields):
     files: dict[FileName, _File]
     config: dict[str, Any] = {}
@@ -136,6 +146,7 @@ class _State(_Fields):
     evaluated: Literal["model", "ema"] = "model"
     class_names: list[str] | None = None
     preprocessing: dict[str, Any] | None = None
+    data: _Data | None = None
     position: Position = Position()
     metrics_bytes: Count = 0
     wiring: _Wiring | None = None

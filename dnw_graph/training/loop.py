@@ -11,6 +11,7 @@ import torch
 
 from dnw_graph.config.schema import Config
 from dnw_graph.data import Batches, open_data
+from dnw_graph.data.workers import telling_of_dead_workers
 from dnw_graph.dependencies import missing_of
 from dnw_graph.errors import InputError
 from dnw_graph.runs.directory import RunDirectory
@@ -21,7 +22,7 @@ from dnw_graph.runs.state import Position
 from dnw_graph.training.distributed import World, join
 from dnw_graph.training.learner import Learner
 from dnw_graph.training.progress import Display
-from dnw_graph.training.resume import restore_session
+from dnw_graph.training.resume import check_data, restore_session
 from dnw_graph.training.session import Session, Summary
 from dnw_graph.training.stop import StopRequest
 
@@ -42,7 +43,7 @@ def train(
     Started by torchrun, all processes call this and share each batch. Ctrl-C ends it with a checkpoint after
     the step in progress; the summary says so. Raises InputError for what a user can mend.
     """
-    with open_session(cfg, Path(run_dir), data_dir, resume, plugin) as session:
+    with telling_of_dead_workers(), open_session(cfg, Path(run_dir), data_dir, resume, plugin) as session:
         while not session.finished:
             for parts in session.batches():
                 session.step(parts)
@@ -82,7 +83,8 @@ def open_session(
         train_data, test_data = open_splits(cfg, world)
         learner, position, journal_end = Learner(cfg, world), Position(), 0
         if found is not None:
-            position, journal_end = restore_session(Path(found), learner)
+            check_data(found, train_data, test_data)
+            position, journal_end = restore_session(found, learner)
         steps_per_epoch = train_data.num_batches // cfg.training.accumulate
         if position.step_in_epoch > steps_per_epoch:
             raise InputError(

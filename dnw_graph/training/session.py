@@ -222,6 +222,7 @@ class Session:
         state |= {
             "plugins": self.plugins,
             "class_names": self.test_data.class_names,
+            "data": {"train": self.train_data.described(), "test": self.test_data.described()},
             "preprocessing": self.test_data.preprocessing,
             "metrics_bytes": self.journal.position(),
         }
@@ -266,6 +267,7 @@ def checkpoint_state(
         "plugins": [],
         "evaluated": "model" if learner.average is None else "ema",
         "class_names": None,
+        "data": None,
         "preprocessing": None,
         "position": asdict(position),
         "metrics_bytes": 0,
