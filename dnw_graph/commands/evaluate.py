@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from typing import Any
 
@@ -116,6 +117,11 @@ def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = Fa
             precision=cfg.training.precision,
         )
     assert scores is not None
+    if not math.isfinite(scores["loss"]):
+        raise InputError(
+            f"{directory}: the loss of the test images is not finite; this network's training diverged, use "
+            "an earlier checkpoint"
+        )
     return {
         "checkpoint": str(directory),
         "epoch": position.get("epoch"),

@@ -4,8 +4,8 @@
     last.1/  the one before, last.2/ the one before that, … as many as are kept
 
 state.json names the format and its version, and size and SHA-256 of the tensors' files; its own is beside it,
-as sha256sum writes it. A checkpoint is written beside its place, synced to the disk and renamed, so that one is
-complete after a crash at any moment: `last`, or between two renames `last.1`.
+as sha256sum writes it. A checkpoint is written beside its place, synced to the disk and renamed: at any
+moment one is complete, `last`, or between two renames `last.1`.
 """
 
 from __future__ import annotations
