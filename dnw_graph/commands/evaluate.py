@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 from dnw_graph.commands import options
@@ -67,6 +69,7 @@ def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = Fa
 
     from dnw_graph.accounting import count
     from dnw_graph.data import open_data
+    from dnw_graph.data.workers import telling_of_dead_workers
     from dnw_graph.inference import compile
     from dnw_graph.models import is_wired
     from dnw_graph.runs.checkpoint import read_state
@@ -75,10 +78,12 @@ def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = Fa
     from dnw_graph.training.distributed import choose_device
     from dnw_graph.training.evaluate import evaluate
     from dnw_graph.training.learner import PRECISIONS, check_precision
+    from dnw_graph.training.resume import check_classes, other_images
 
     directory = locate_checkpoint(path, checkpoint)
     cfg, model = load_run(directory, overrides=overrides)
-    position = read_state(directory).get("position", {})
+    state = read_state(directory)
+    position = state.get("position", {})
     if cfg.training.threads is not None:
         torch.set_num_threads(cfg.training.threads)
     device = choose_device(cfg.training.device)
@@ -92,6 +97,13 @@ def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = Fa
         train=False,
         seed=cfg.training.seed,
     )
+    check_classes(state, batches, directory)
+    before = (state.get("data") or {}).get("test")
+    if before is not None and before != batches.described():
+        print(
+            f"note: {batches.source}: {other_images(before, batches)} than those of the training's scores",
+            file=sys.stderr,
+        )
     size = count(model)
     network: Any = model.to(device)
     dtype = PRECISIONS[cfg.training.precision]
@@ -99,14 +111,20 @@ def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = Fa
     if compact:
         network = Executing(compile(network, cfg.model.backend))
         backend = network.compiled.resolved_backend(dtype)
-    scores = evaluate(
-        network,
-        batches,
-        num_classes=cfg.model.num_classes,
-        device=device,
-        precision=cfg.training.precision,
-    )
+    with telling_of_dead_workers():
+        scores = evaluate(
+            network,
+            batches,
+            num_classes=cfg.model.num_classes,
+            device=device,
+            precision=cfg.training.precision,
+        )
     assert scores is not None
+    if not math.isfinite(scores["loss"]):
+        raise InputError(
+            f"{directory}: the loss of the test images is not finite; this network's training diverged, use "
+            "an earlier checkpoint"
+        )
     return {
         "checkpoint": str(directory),
         "epoch": position.get("epoch"),

@@ -10,6 +10,7 @@ import argparse
 import difflib
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -36,7 +37,11 @@ WRONG_INPUT = 2
 INTERRUPTED = 130
 CLOSED_PIPE = 141
 
-_OUTSIDE_CAUSES = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG}
+# What the system says of a wrong path or call; everything else, of a place that it cannot write or read.
+_OUR_MISTAKES = {errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EBADF, errno.EINVAL}
+
+# How torch words that memory ran out, on CPUs and GPUs.
+_NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory|bad_alloc")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,11 +92,17 @@ def _module(name: str) -> Any:
 
 def _guarded(action: Any) -> int:
     """The exit code of `action`. Exceptions that are nobody's mistake but ours keep their traceback."""
+    code = _told(action)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        _leave_torchrun(code)
+    return code
+
+
+def _told(action: Any) -> int:
+    """The exit code of `action`, or of its exception, which is told in a line."""
     try:
         code = _exit_code(action)
         sys.stdout.flush()
-        if "TORCHELASTIC_RUN_ID" in os.environ:
-            _leave_torchrun(code)
         return code
     except InputError as error:
         return _complain(str(error))
@@ -103,9 +114,19 @@ def _guarded(action: Any) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
     except OSError as error:
-        if error.errno not in _OUTSIDE_CAUSES:
+        if error.errno is None or error.errno in _OUR_MISTAKES:
             raise
-        return _complain(f"{error.filename or 'output'}: {error.strerror}.")
+        return _complain(f"{_shown(error.filename)}: {error.strerror}.")
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
+            raise
+        return _complain(
+            "memory ran out; use a smaller training.batch_size, training.eval_batch_size, model or file."
+        )
+    except UnicodeEncodeError as error:
+        if not any("\ud800" <= letter <= "\udfff" for letter in error.object):
+            raise
+        return _complain(f"{error.object[:200]!a} is not UTF-8; rename what is called so.")
 
 
 def _leave_torchrun(code: int) -> NoReturn:
@@ -124,6 +145,10 @@ def _exit_code(action: Any) -> int:
         return int(action())
     except SystemExit as request:
         return request.code if isinstance(request.code, int) else int(request.code is not None)
+
+
+def _shown(path: Any) -> str:
+    return "output" if path is None else os.fsdecode(path) if isinstance(path, (str, bytes)) else str(path)
 
 
 def _complain(message: str) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import chain, combinations
+from math import inf
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,28 @@ Origins = dict[tuple[str, ...], str]
 # More overrides than this are hardly wrong together only, and there are too many sets of them to try.
 MOST_TO_BLAME = 3
 
+MOST_BYTES = 1 << 20
+MOST_LEVELS = 12
+# Single precision has numbers up to 3e38.
+MOST_NUMBER = 1e30
+MOST = {
+    "model.image_size": 65536,
+    "model.num_classes": 2**31,
+    "model.edges": 2**40,
+    "data.workers": 1024,
+    "training.epochs": 2**31,
+    "training.batch_size": 2**31,
+    "training.eval_batch_size": 2**31,
+    "training.accumulate": 2**31,
+    "training.threads": 4096,
+    "gradient.every": 2**53,
+    "checkpoint.every_steps": 2**53,
+    "logging.every_steps": 2**53,
+    "schedule.warmup_epochs": 2**31,
+    "schedule.milestones": 2**31,
+}
+"""Section and key → the largest number that is not refused at once."""
+
 
 def load_config(path: str | PathLike[str], overrides: Iterable[str] = ()) -> Config:
     """Read a configuration file and apply overrides, left to right.
@@ -39,13 +62,22 @@ def load_config(path: str | PathLike[str], overrides: Iterable[str] = ()) -> Con
         raise InputError(f"load_config reads a file and was given a {type(path).__name__}; give its path")
     path = Path(path)
     try:
-        text = find_config(path).read_text(encoding="utf-8")
+        # A pipe is read as well; one that never ends, or a device, only so far.
+        with find_config(path).open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise InputError(f"{path}: is larger than {MOST_BYTES:,} bytes; give a YAML configuration.")
+        text = data.decode("utf-8")
+    except InputError:
+        raise
     except IsADirectoryError:
         raise InputError(f"{path}: is a directory; give the path of a configuration file in it.") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not UTF-8 text; give the path of a YAML configuration.") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from None
+    except ValueError:
+        raise InputError(f"{str(path)!a}: is no path; give that of a YAML configuration.") from None
     return config_from_dict(parse_yaml(text, str(path)), overrides, where=str(path))
 
 
@@ -57,6 +89,7 @@ def config_from_dict(values: Any, overrides: Iterable[str] = (), *, where: str =
         )
     changes = override_list(overrides)
     tree, origins = _assemble(values, changes)
+    _check_numbers(tree, origins, where)
     kind = _kind(tree)
     try:
         return kind.model_validate(tree)
@@ -64,6 +97,26 @@ def config_from_dict(values: Any, overrides: Iterable[str] = (), *, where: str =
         if (told := combination(error)) is not None:
             origins = _to_blame(told, values, changes)
         raise InputError(sentence(error, kind, where, origins)) from None
+
+
+def _check_numbers(tree: Any, origins: Mapping[tuple[str, ...], str], where: str) -> None:
+    """Raise InputError for numbers that no computer could use, and values too deep to be settings."""
+
+    def check(value: Any, keys: tuple[str, ...]) -> None:
+        source = origins.get(keys[:2], where)
+        name = ".".join(keys[:2])
+        if len(keys) > MOST_LEVELS:
+            raise InputError(f"{source}: {name} is nested too deep; settings have a few levels at most.")
+        if isinstance(value, (Mapping, list, tuple)):
+            parts = value.items() if isinstance(value, Mapping) else enumerate(value)
+            for key, part in parts:
+                check(part, (*keys, str(key)))
+        most = MOST.get(name, MOST_NUMBER)
+        if isinstance(value, (int, float)) and most < abs(value) < inf:
+            digits = str(value) if abs(value) < 1e300 else "a number of hundreds of digits"
+            raise InputError(f"{source}: {name} {digits} is out of range; use at most {most:g}.")
+
+    check(tree, ())
 
 
 def override_list(overrides: Iterable[str]) -> list[str]:

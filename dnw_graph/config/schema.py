@@ -276,6 +276,9 @@ class Checkpoint(Section):
     every_steps: Count | None = Field(
         None, description="also save after so many optimiser steps; none: only after epochs", examples=[1000]
     )
+    keep: Annotated[int, Field(ge=0, le=1000)] = Field(
+        1, description="checkpoints kept behind the last one, to go on from where that is damaged"
+    )
 
 
 class Logging(Section):

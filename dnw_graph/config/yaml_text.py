@@ -54,6 +54,40 @@ class _Dumper(yaml.SafeDumper):
     pass
 
 
+def _check_size(root: yaml.Node) -> None:
+    """Refuse what would take longer to spell out than a configuration does, and what holds itself."""
+    sizes: dict[int, int | None] = {}
+
+    def size(node: yaml.Node) -> int:
+        if id(node) in sizes:
+            known = sizes[id(node)]
+            if known is None:
+                raise yaml.MarkedYAMLError(None, None, "a value holds itself; write it out", node.start_mark)
+            return known
+        sizes[id(node)] = None
+        parts = node.value if isinstance(node, yaml.CollectionNode) else []
+        pairs = [part for part in parts if isinstance(part, tuple)]
+        below = [each for pair in pairs for each in pair] if pairs else parts
+        sizes[id(node)] = total = 1 + sum(map(size, below))
+        if total > MOST_VALUES:
+            problem = f"stands for more than {MOST_VALUES:,} values; write less"
+            raise yaml.MarkedYAMLError(None, None, problem, node.start_mark)
+        if isinstance(node, yaml.ScalarNode):
+            _check_scalar(node)
+        return total
+
+    size(root)
+
+
+def _check_scalar(node: yaml.ScalarNode) -> None:
+    if any("\ud800" <= letter <= "\udfff" for letter in node.value):
+        problem = "a word holds half of a character (a lone surrogate); use UTF-8"
+        raise yaml.MarkedYAMLError(None, None, problem, node.start_mark)
+    if node.tag == "tag:yaml.org,2002:int" and len(node.value) > 20:
+        problem = f"a number of {len(node.value)} digits is beyond every setting"
+        raise yaml.MarkedYAMLError(None, None, problem, node.start_mark)
+
+
 def _refuse_tag(_: _Loader, node: yaml.Node) -> None:
     problem = f"tag {node.tag} stands for an object; use plain numbers, words and lists"
     raise yaml.MarkedYAMLError(None, None, problem, node.start_mark)
@@ -64,10 +98,19 @@ _use_core_schema(_Loader)
 _use_core_schema(_Dumper)
 
 
+MOST_VALUES = 10_000
+"""That a text may stand for, those of an alias counted each time; a long configuration has sixty."""
+
+
 def parse_yaml(text: str, where: str) -> Any:
     """The value that `text` stands for. Raises InputError naming `where` and the line."""
     try:
-        return _Loader(text).get_single_data()
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_size(node)
+        return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dnw_graph.data.batches import Batches, SampleOrder, Share, derived_seed
+from dnw_graph.data.batches import Batches, SampleOrder, Share, check_class_names, derived_seed
 from dnw_graph.data.preprocessing import describe, fit_images, fitting, normalise
 from dnw_graph.errors import InputError
 
@@ -56,6 +58,8 @@ class ArrayBatches(Batches):
         self.num_samples = len(arrays.images)
         self.class_names = list(arrays.class_names)
         self.source = arrays.source
+        self.fingerprint = fingerprint(arrays)
+        check_class_names(self.class_names, self.source)
         self._order = SampleOrder(self.num_samples, share, arrays.source)
         self.num_batches = self._order.num_batches
         self._seed = share.seed
@@ -99,6 +103,14 @@ def crop(images: Tensor, border: int, dy: Tensor, dx: Tensor) -> Tensor:
     height, width = images.shape[2:]
     windows = F.pad(images, (border,) * 4).unfold(2, height, 1).unfold(3, width, 1)
     return windows[torch.arange(len(images)), :, dy, dx]
+
+
+def fingerprint(arrays: ImageArrays) -> str:
+    """A digest of images and labels as stored."""
+    shape = f"{arrays.images.shape} {len(arrays.labels)}".encode()
+    parts = (arrays.images.contiguous().numpy(), arrays.labels.contiguous().numpy())
+    checksums = [zlib.crc32(part.reshape(-1).view("uint8").data) for part in parts]
+    return hashlib.sha256(shape + str(checksums).encode()).hexdigest()
 
 
 def check_labels(labels: Tensor, num_classes: int, source: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -40,6 +40,7 @@ class Batches(ABC):
     preprocessing  what is done to an image before the network sees it in evaluation; JSON-able, keys in
                    `dnw_graph.data.preprocessing`
     source         where the images were read from, for the log
+    fingerprint    a digest of which images these are and in what order; cheap, and the same on all ranks
     """
 
     num_samples: int
@@ -47,6 +48,11 @@ class Batches(ABC):
     class_names: list[str] | None
     preprocessing: dict[str, Any]
     source: str
+    fingerprint: str
+
+    def described(self) -> dict[str, Any]:
+        """What of this split is part of a run, JSON-able."""
+        return {"images": self.num_samples, "fingerprint": self.fingerprint}
 
     @abstractmethod
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
@@ -116,6 +122,15 @@ def derived_seed(purpose: str, *numbers: int) -> int:
     """A 63-bit seed that depends on all arguments; the same on every machine and for every Python."""
     key = "/".join([purpose, *map(str, numbers)])
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def check_class_names(names: Sequence[str], source: str) -> None:
+    """Raise InputError for a name that no file of ours could hold."""
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{source}: the class name {name!a} is not UTF-8; rename it") from None
 
 
 def check_num_classes(found: int, num_classes: int, source: str) -> None:

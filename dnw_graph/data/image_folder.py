@@ -9,19 +9,28 @@ conversion would clip them.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from dnw_graph.data.batches import Batches, SampleOrder, Share, check_num_classes, derived_seed
+from dnw_graph.data.batches import (
+    Batches,
+    SampleOrder,
+    Share,
+    check_class_names,
+    check_num_classes,
+    derived_seed,
+)
+from dnw_graph.data.decode import SUFFIXES, Unreadable, decode
 from dnw_graph.data.download import data_directory
 from dnw_graph.data.preprocessing import describe, normalise
 from dnw_graph.dependencies import load_torchvision
@@ -29,7 +38,8 @@ from dnw_graph.errors import InputError
 
 # ImageNet's, as in torchvision's recipes; kept for other folders too, so that trained networks can be reused.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-EIGHT_BIT_MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
+THIN = 32
+"""From this ratio of its sides on, evaluation looks at the middle of an image alone."""
 
 
 class FolderBatches(Batches):
@@ -54,6 +64,8 @@ class FolderBatches(Batches):
             image_size, MEAN, STD, resize={"shorter_side": shorter_side}, centre_crop=image_size
         )
         files, labels, self.class_names = list_images(folder)
+        names = "\0".join(file[len(str(folder)) :] for file in files)
+        self.fingerprint = hashlib.sha256(os.fsencode(names)).hexdigest()
         self.num_samples = len(files)
         self.source = str(folder)
         check_num_classes(len(self.class_names), num_classes, self.source)
@@ -69,7 +81,7 @@ class FolderBatches(Batches):
             batch_sampler=([(epoch, sample) for sample in batch.tolist()] for batch in order),
             num_workers=self._workers,
             collate_fn=collate,
-            worker_init_fn=leave_interrupts_to_the_main_process,
+            worker_init_fn=leave_signals_to_the_main_process,
             # Without its own generator a loader draws from torch's global one.
             generator=torch.Generator().manual_seed(derived_seed("workers", self._seed, epoch)),
         )
@@ -78,14 +90,6 @@ class FolderBatches(Batches):
                 raise InputError(f"{batch.path}: {batch.reason}; replace or remove this file")
             pixels, labels = batch
             yield normalise(pixels, MEAN, STD), labels
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """An image that could not be decoded; returned, as a worker's error would come as a long traceback."""
-
-    path: str
-    reason: str
 
 
 class Images(Dataset[Any]):
@@ -115,8 +119,18 @@ class Images(Dataset[Any]):
         if self.augment:
             steps = [v2.RandomResizedCrop(self.image_size), v2.RandomHorizontalFlip()]
         else:
-            steps = [v2.Resize(self.shorter_side), v2.CenterCrop(self.image_size)]
+            steps = [self._cut_thin, v2.Resize(self.shorter_side), v2.CenterCrop(self.image_size)]
         return v2.Compose([*steps, v2.PILToTensor()])
+
+    def _cut_thin(self, image: Image.Image) -> Image.Image:
+        """Leave the middle of a very long image, where the centre crop is: all of it, resized, is huge."""
+        shorter, longer = sorted(image.size)
+        if longer <= THIN * shorter:
+            return image
+        middle = (longer - THIN * shorter) // 2
+        end = middle + THIN * shorter
+        box = (middle, 0, end, shorter) if image.width > image.height else (0, middle, shorter, end)
+        return image.crop(box)
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int] | Unreadable:
         epoch, sample = key
@@ -127,23 +141,6 @@ class Images(Dataset[Any]):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derived_seed("augment", self.seed, epoch, sample))
             return self.transform(image), self.labels[sample]
-
-
-def decode(path: str) -> Image.Image | Unreadable:
-    """Read an image file as 8-bit RGB."""
-    try:
-        with Image.open(path) as image:
-            if image.mode not in EIGHT_BIT_MODES:
-                return Unreadable(
-                    path, f"has pixels of kind {image.mode}, expected at most 8 bits per channel"
-                )
-            return image.convert("RGB")
-    except UnidentifiedImageError:
-        return Unreadable(path, "cannot be decoded (not an image that Pillow knows)")
-    # On damaged bytes decoders raise OSError, SyntaxError, ValueError, TypeError, …: all mean this file.
-    except Exception as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-        return Unreadable(path, f"cannot be decoded ({reason})")
 
 
 def collate(items: list[tuple[Tensor, int] | Unreadable]) -> tuple[Tensor, Tensor] | Unreadable:
@@ -195,16 +192,49 @@ def class_folders(folder: Path) -> set[str]:
 
 def list_images(folder: Path) -> tuple[list[str], list[int], list[str]]:
     """Paths and labels of all images in class order, and the class names, sorted."""
-    images = load_torchvision().datasets.ImageFolder(folder, allow_empty=True)
-    present = set(images.targets)
-    for label, name in enumerate(images.classes):
-        if label not in present:
+    names = sorted(class_folders(folder))
+    check_class_names(names, str(folder))
+    files: list[str] = []
+    labels: list[int] = []
+    seen: dict[tuple[int, int], str] = {}
+    for label, name in enumerate(names):
+        found = list(files_in(folder / name, seen))
+        if not found:
             raise InputError(
                 f"{folder / name}: a class folder with no image; add images or remove the folder"
             )
-    return [path for path, _ in images.samples], images.targets, images.classes
+        files += found
+        labels += [label] * len(found)
+    return files, labels, names
 
 
-def leave_interrupts_to_the_main_process(worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; workers must live until the main process has saved."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def files_in(folder: Path, seen: dict[tuple[int, int], str]) -> Iterator[str]:
+    """Images of a class, folder by folder in the order of their names, links to folders followed.
+
+    seen  the folders met so far, by device and number; one that is met again is refused, since its images
+          would count twice, or without end if a link leads back
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions")
+
+    met = []
+    for here, _, names in os.walk(folder, followlinks=True, onerror=refuse):
+        status = Path(here).stat()
+        first = seen.setdefault((status.st_dev, status.st_ino), here)
+        if first != here:
+            raise InputError(f"{here}: is the folder {first} once more, by a link; remove the link")
+        met.append((here, names))
+    for here, names in sorted(met):
+        for name in sorted(names):
+            if name.lower().endswith(SUFFIXES):
+                yield os.path.join(here, name)  # noqa: PTH118 (paths of a million files are kept as text)
+
+
+def leave_signals_to_the_main_process(worker: int) -> None:
+    """Signals to the whole job reach every process; workers must live until the main process has saved.
+
+    They end when it tells them to, or within seconds of its own end.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)

@@ -1,10 +1,11 @@
 """Checkpoints: a directory of safetensors files and one JSON file; no pickle.
 
-    last/  model.safetensors  optimizer.safetensors  [ema.safetensors]  state.json
+    last/  model.safetensors  optimizer.safetensors  [ema.safetensors]  state.json  state.json.sha256
+    last.1/  the one before, last.2/ the one before that, … as many as are kept
 
-state.json names the format and its version, and size and SHA-256 of every other file. A checkpoint is written
-beside its place, synced to the disk and renamed, so that after a crash at any moment there is a complete one:
-`last`, or between two renames `last.previous`.
+state.json names the format and its version, and size and SHA-256 of the tensors' files; its own is beside it,
+as sha256sum writes it. A checkpoint is written beside its place, synced to the disk and renamed: at any
+moment one is complete, `last`, or between two renames `last.1`.
 """
 
 from __future__ import annotations
@@ -22,22 +23,24 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from dnw_graph.errors import InputError
-from dnw_graph.runs.state import check_state, damaged
+from dnw_graph.runs.state import DamagedError, check_state, damaged, parse_state
 
 FORMAT = "dnw-graph checkpoint"
-VERSION = 1
+VERSION = 2
+"""1 had no checksum of state.json."""
 
 
 def write_checkpoint(
-    directory: Path, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
+    directory: Path, groups: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], keep: int = 0
 ) -> None:
-    """Write a checkpoint to `directory`, replacing the one that is there once the new one is complete.
+    """Write a checkpoint to `directory`; the one that is there becomes `NAME.1` once the new one is complete.
 
     groups  {"model": {name: tensor}, …}: one safetensors file each
     state   JSON-able; "format", "version" and "files" are added
+    keep    how many of those before stay
     Raises InputError when the disk refuses; what was there before stays.
     """
-    new, previous = directory.with_name(f".{directory.name}.new"), _previous(directory)
+    new = _beside(directory)
     try:
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
@@ -46,14 +49,15 @@ def write_checkpoint(
             for name, tensors in groups.items()
         }
         header = {"format": FORMAT, "version": VERSION, "files": files}
-        _write(new / "state.json", json.dumps(header | dict(state), allow_nan=False).encode())
+        text = json.dumps(header | dict(state), allow_nan=False).encode()
+        _write(new / "state.json", text)
+        _write(new / "state.json.sha256", _digest_of(text))
         _sync(new)
-        if directory.exists():
-            shutil.rmtree(previous, ignore_errors=True)
-            directory.rename(previous)
+        _make_room(directory)
         new.rename(directory)
         _sync(directory.parent)
-        shutil.rmtree(previous, ignore_errors=True)
+        for old in find_checkpoints(directory)[1 + keep :]:
+            shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
         raise InputError(
@@ -62,9 +66,42 @@ def write_checkpoint(
         ) from error
 
 
+def find_checkpoints(directory: Path) -> list[Path]:
+    """The checkpoints meant for `directory`, the newest first; none of them has been looked into."""
+    numbered = [
+        (int(each.suffix[1:]), each)
+        for each in directory.parent.glob(f"{directory.name}.*")
+        if each.suffix[1:].isdecimal() and each.stem == directory.name
+    ]
+    # `.previous` is where dnw-graph left one between two renames before it kept any.
+    places = [directory, *(each for _, each in sorted(numbered)), _numbered(directory, "previous")]
+    return [place for place in places if place.is_dir()]
+
+
 def find_checkpoint(directory: Path) -> Path | None:
     """Where the checkpoint meant for `directory` lies: there, or where a crash during renaming left it."""
-    return next((place for place in (directory, _previous(directory)) if place.is_dir()), None)
+    return next(iter(find_checkpoints(directory)), None)
+
+
+def check_files(directory: Path) -> None:
+    """Raise InputError unless every file of a checkpoint is what was written."""
+    state = read_state(directory)
+    for name in state["files"]:
+        _read(directory, name, state)
+
+
+def set_aside(directory: Path) -> None:
+    """Take a damaged checkpoint out of the row of those to go on from; `NAME.damaged` is for inspection."""
+    aside = _numbered(directory, "damaged")
+    shutil.rmtree(aside, ignore_errors=True)
+    directory.rename(aside)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what a crash left beside a checkpoint that is complete."""
+    shutil.rmtree(_beside(directory), ignore_errors=True)
+    if directory.is_dir():
+        shutil.rmtree(_numbered(directory, "previous"), ignore_errors=True)
 
 
 def read_state(directory: Path) -> dict[str, Any]:
@@ -72,27 +109,32 @@ def read_state(directory: Path) -> dict[str, Any]:
     path = directory / "state.json"
     try:
         text = path.read_bytes()
-        state = json.loads(text)
     except FileNotFoundError:
-        raise InputError(
+        raise DamagedError(
             f"{directory}: no checkpoint here (state.json is missing); give a directory that has one."
         ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from None
-    except ValueError:
-        raise damaged(path, "is not valid JSON") from None
+    state = parse_state(text, path)
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise InputError(
+        raise DamagedError(
             f'{path}: is not a dnw-graph checkpoint ("format" is not "{FORMAT}"); give another path.'
         )
     version = state.get("version")
-    if not isinstance(version, int):
+    if type(version) is not int:
         raise damaged(path, "lacks version")
+    known = _known_digest(directory)
+    differs = known not in (None, _digest_of(text))
     if version > VERSION:
-        raise InputError(
+        # Where the SHA-256 tells of damage, the version is not believed either.
+        raise (DamagedError if differs else InputError)(
             f"{path}: format version {version} is newer than {VERSION}, the newest this dnw-graph reads; "
             "upgrade dnw-graph."
         )
+    if differs:
+        raise damaged(path, "is not what was written (its SHA-256 differs)")
+    if known is None and version == VERSION:
+        raise damaged(path.with_name("state.json.sha256"), "is missing")
     check_state(text, path)
     return state
 
@@ -100,24 +142,58 @@ def read_state(directory: Path) -> dict[str, Any]:
 def read_tensors(directory: Path, group: str, state: Mapping[str, Any]) -> dict[str, Tensor]:
     """One group of tensors, on the CPU; `state` is the checkpoint's. Raises InputError if it is damaged."""
     name = f"{group}.safetensors"
-    path = directory / name
-    expected = state["files"].get(name)
-    if not isinstance(expected, dict):
+    if name not in state["files"]:
         raise InputError(f"{directory}: this checkpoint holds no {name}; give one that training wrote.")
+    data = _read(directory, name, state)
     try:
+        return safetensors.torch.load(data)
+    except SafetensorError as error:
+        raise damaged(directory / name, f"is no safetensors file ({error})") from None
+
+
+def _digest_of(text: bytes) -> bytes:
+    """The content of state.json.sha256; `sha256sum --check` reads it."""
+    return f"{hashlib.sha256(text).hexdigest()}  state.json\n".encode()
+
+
+def _known_digest(directory: Path) -> bytes | None:
+    try:
+        return (directory / "state.json.sha256").read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(
+            f"{error.filename}: cannot be read ({error.strerror}); check its permissions."
+        ) from None
+
+
+def _read(directory: Path, name: str, state: Mapping[str, Any]) -> bytes:
+    """A file of a checkpoint, compared with what state.json says of it."""
+    path, expected = directory / name, state["files"][name]
+    try:
+        size = path.stat().st_size
+        if size != expected["bytes"]:
+            raise damaged(path, f"has {size} bytes instead of {expected['bytes']}")
         data = path.read_bytes()
     except FileNotFoundError:
         raise damaged(path, "is missing") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from None
-    if len(data) != expected.get("bytes"):
-        raise damaged(path, f"has {len(data)} bytes instead of {expected.get('bytes')}")
-    if hashlib.sha256(data).hexdigest() != expected.get("sha256"):
+    if hashlib.sha256(data).hexdigest() != expected["sha256"]:
         raise damaged(path, "is not what was written (its SHA-256 differs)")
-    try:
-        return safetensors.torch.load(data)
-    except SafetensorError as error:
-        raise damaged(path, f"is no safetensors file ({error})") from None
+    return data
+
+
+def _make_room(directory: Path) -> None:
+    """`last` → `last.1` → `last.2` …, as far as the row goes without a gap."""
+    if not directory.exists():
+        return
+    free = 1
+    while _numbered(directory, free).exists():
+        free += 1
+    for number in range(free, 1, -1):
+        _numbered(directory, number - 1).rename(_numbered(directory, number))
+    directory.rename(_numbered(directory, 1))
 
 
 def _pack(tensors: Mapping[str, Tensor]) -> bytes:
@@ -140,5 +216,9 @@ def _sync(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _previous(directory: Path) -> Path:
-    return directory.with_name(f"{directory.name}.previous")
+def _beside(directory: Path) -> Path:
+    return directory.with_name(f".{directory.name}.new")
+
+
+def _numbered(directory: Path, number: int | str) -> Path:
+    return directory.with_name(f"{directory.name}.{number}")

@@ -16,8 +16,17 @@ from dnw_graph.config import config_from_dict, dump_config
 from dnw_graph.config.schema import Config
 from dnw_graph.config.yaml_text import spell
 from dnw_graph.errors import InputError
-from dnw_graph.runs.checkpoint import find_checkpoint, read_state
+from dnw_graph.runs import lock
+from dnw_graph.runs.checkpoint import (
+    check_files,
+    find_checkpoint,
+    find_checkpoints,
+    read_state,
+    remove_leftovers,
+    set_aside,
+)
 from dnw_graph.runs.plugins import plugin_hint, same_plugins
+from dnw_graph.runs.state import DamagedError
 
 WIRING_VERSION = 1
 _OWN = {"config.yaml", "metrics.jsonl", "tensorboard", "checkpoints", "wiring"}
@@ -50,61 +59,122 @@ class RunDirectory:
         """Where the checkpoint `last` or `best` belongs."""
         return self.path / "checkpoints" / name
 
-    def check(self, cfg: Config, resume: str | None, plugins: list[dict[str, str]]) -> str | None:
-        """Which checkpoint to go on from; None: from the beginning. Writes nothing.
+    def check_place(self, resume: str | None) -> None:
+        """Raise InputError where no run can be, or one is that was not asked for. Writes nothing."""
+        try:
+            files = {each.name for each in self.path.iterdir()} if self.path.exists() else set()
+            str(self.path.resolve()).encode()
+        except NotADirectoryError:
+            raise InputError(f"{self.path}: is a file; choose another --run-dir.") from None
+        except UnicodeEncodeError:
+            raise InputError(
+                f"{str(self.path)!a}: is no UTF-8 name, which the run's files could not hold; choose another "
+                "--run-dir."
+            ) from None
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot be read ({error.strerror}); choose another --run-dir."
+            ) from None
+        files.discard(lock.NAME)
+        if resume is None and files:
+            what = "holds a run already" if files & _OWN else "is not empty"
+            raise InputError(
+                f"{self.path}: {what}; add --resume auto to go on with it, or choose another --run-dir."
+            )
+        if resume == "auto" and files and not files & _OWN:
+            raise InputError(f"{self.path}: holds files but no run; choose another --run-dir.")
 
-        resume  None: the directory must be new; "auto": its last checkpoint, if any; or a path in it
+    def check(self, cfg: Config, resume: str | None, plugins: list[dict[str, str]]) -> dict[str, Any]:
+        """Which checkpoint to go on from. Call it while the directory is locked. Writes nothing.
+
+        returns {"checkpoint": path or None, "damaged": paths passed over, "notices": what to tell the user}
+        resume  None: the directory must be new; "auto": its last whole checkpoint, if any; or a path in it
         Raises InputError instead of overwriting another run or going on with another configuration.
         """
-        checkpoint = self._find(resume)
-        if checkpoint is None:
-            return None
-        self._check_same(cfg, checkpoint, plugins)
-        return str(checkpoint)
+        self.check_place(resume)
+        start: dict[str, Any] = {"checkpoint": None, "damaged": [], "notices": []}
+        if resume == "auto":
+            self._find_whole(start)
+        elif resume is not None:
+            start["checkpoint"] = str(self._find(resume))
+        if start["checkpoint"] is not None:
+            self._check_same(cfg, Path(start["checkpoint"]), plugins)
+        return start
+
+    def prepare(self, start: Mapping[str, Any]) -> Path | None:
+        """Clear away leftovers and set damaged checkpoints aside → where the one to go on from lies now."""
+        last, best = self.checkpoint("last"), self.checkpoint("best")
+        found = None if start["checkpoint"] is None else Path(start["checkpoint"])
+        try:
+            for each in map(Path, start["damaged"]):
+                set_aside(each)
+            if found is not None and found != last and found in find_checkpoints(last):
+                found = found.rename(last)
+            for each in (last, best):
+                remove_leftovers(each)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        return found
 
     def begin(self, cfg: Config) -> None:
         """Make the directory and write the resolved configuration."""
+        temporary = self.config.with_name(f".{self.config.name}")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            dump_config(cfg, self.config)
+            dump_config(cfg, temporary)
+            temporary.replace(self.config)
         except OSError as error:
-            raise InputError(
-                f"{self.path}: the run directory cannot be written ({error.strerror}); choose another "
-                "--run-dir."
-            ) from None
+            raise self._unwritable(error) from None
 
     def save_wiring(self, epoch: int, wirings: Mapping[str, Tensor]) -> None:
         """Write the selected candidate ids of every stage (int64 [k]) and the format version."""
         path = self.wiring(epoch)
-        path.parent.mkdir(exist_ok=True)
         arrays: dict[str, Any] = {name: ids.detach().cpu().numpy() for name, ids in wirings.items()}
         temporary = path.with_name(f".{path.name}")
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, format_version=np.int64(WIRING_VERSION), **arrays)
-        temporary.replace(path)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            with temporary.open("wb") as file:
+                np.savez_compressed(file, format_version=np.int64(WIRING_VERSION), **arrays)
+            temporary.replace(path)
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be written ({error.strerror or error}); make room, then go on with "
+                "--resume auto."
+            ) from None
 
-    def _find(self, resume: str | None) -> Path | None:
-        files = {each.name for each in self.path.iterdir()} if self.path.is_dir() else set()
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"{self.path}: is a file; choose another --run-dir.")
-        if resume is None:
-            if files:
-                what = "holds a run already" if files & _OWN else "is not empty"
-                raise InputError(
-                    f"{self.path}: {what}; add --resume auto to go on with it, or choose another --run-dir."
-                )
-            return None
-        if resume == "auto":
-            if files and not files & _OWN:
-                raise InputError(f"{self.path}: holds files but no run; choose another --run-dir.")
-            # `best` alone is left where the disk filled up before `last` was written.
-            return find_checkpoint(self.checkpoint("last")) or find_checkpoint(self.checkpoint("best"))
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(
+            f"{self.path}: the run directory cannot be written ({error.strerror or error}); make room "
+            "or choose another --run-dir."
+        )
+
+    def _find(self, resume: str) -> Path:
         checkpoint = locate_checkpoint(resume, "last")
         if run_of(checkpoint).resolve() != self.path.resolve():
             raise InputError(
                 f"--resume {resume} is no checkpoint of --run-dir {self.path}; give the two of one run."
             )
+        check_files(checkpoint)
         return checkpoint
+
+    def _find_whole(self, start: dict[str, Any]) -> None:
+        """The newest checkpoint that is whole; those before it in the row are damaged."""
+        refusals = []
+        # `best` alone is left where the disk filled up before `last` was written.
+        for place in (*find_checkpoints(self.checkpoint("last")), self.checkpoint("best")):
+            if place.name == "best" and not place.is_dir():
+                continue
+            try:
+                check_files(place)
+            except DamagedError as error:
+                refusals.append(str(error))
+                start["damaged"].append(str(place))
+                continue
+            start["checkpoint"] = str(place)
+            break
+        if refusals and start["checkpoint"] is None:
+            raise DamagedError(refusals[0])
+        start["notices"] += [f"{each} Going on from {start['checkpoint']}." for each in refusals]
 
     def _check_same(self, cfg: Config, checkpoint: Path, plugins: list[dict[str, str]]) -> None:
         state = read_state(checkpoint)

@@ -80,7 +80,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); give a run that training wrote"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is damaged ({error}); mend or remove the line") from None
     if not all(isinstance(record, dict) for record in records):
         raise InputError(f"{path}: is damaged (a line is no JSON object); mend or remove the line")

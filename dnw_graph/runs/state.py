@@ -5,6 +5,8 @@ Only what is there is looked at: a field may be missing, as in checkpoints of ea
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dnw_graph.config.complaint import show
 from dnw_graph.errors import InputError
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+FileName = Annotated[str, Field(pattern=r"^[a-z_]+\.safetensors$")]
 Word = Annotated[int, Field(ge=0, lt=2**32)]
 Sums = Annotated[list[float], Field(min_length=3, max_length=3)]
 
@@ -126,18 +129,39 @@ class _Rank(_Fields):
     epoch: Sums
 
 
+class _Split(_Fields):
+    images: Count
+    fingerprint: str
+
+
+class _Data(_Fields):
+    train: _Split
+    test: _Split
+
+
 class _State(_Fields):
-    files: dict[str, _File]
+    files: dict[FileName, _File]
     config: dict[str, Any] = {}
     plugins: list[_Plugin] = []
     evaluated: Literal["model", "ema"] = "model"
     class_names: list[str] | None = None
     preprocessing: dict[str, Any] | None = None
+    data: _Data | None = None
     position: Position = Position()
     metrics_bytes: Count = 0
     wiring: _Wiring | None = None
     learner: _Learner | None = None
     ranks: Annotated[list[_Rank], Field(min_length=1)] | None = None
+
+
+def parse_state(text: bytes, path: Path) -> Any:
+    """The value that JSON stands for. Raises InputError, also for numbers that no 64 bits hold."""
+    try:
+        return json.loads(text, parse_int=_integer, parse_float=_finite, parse_constant=_finite)
+    except RecursionError:
+        raise damaged(path, "is nested too deep") from None
+    except ValueError:
+        raise damaged(path, "is not valid JSON") from None
 
 
 def check_state(text: bytes, path: Path) -> None:
@@ -153,8 +177,25 @@ def check_state(text: bytes, path: Path) -> None:
         raise damaged(path, f"{field} {show(first['input'])} is wrong ({expected})") from None
 
 
-def damaged(path: Path, what: str) -> InputError:
+class DamagedError(InputError):
+    """A checkpoint is not what was written; one written before it may be."""
+
+
+def damaged(path: Path, what: str) -> DamagedError:
     """The error for a file of a checkpoint that was not written so."""
-    return InputError(
-        f"{path}: {what}; the checkpoint is damaged, use another one (checkpoints/best or last)."
+    return DamagedError(
+        f"{path}: {what}; the checkpoint is damaged, use another one (--resume auto takes the one before)."
     )
+
+
+def _integer(text: str) -> int:
+    # The length first: the time to read digits grows with its square.
+    if len(text) > 20 or not -(2**63) <= (value := int(text)) < 2**64:
+        raise ValueError("a number beyond 64 bits")
+    return value
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError("a number that is not finite")
+    return value

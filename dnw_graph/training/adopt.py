@@ -10,6 +10,7 @@ from dnw_graph.config.schema import Config
 from dnw_graph.models.network import WiredNetwork
 from dnw_graph.runs.checkpoint import write_checkpoint
 from dnw_graph.runs.directory import RunDirectory
+from dnw_graph.runs.lock import RunLock
 from dnw_graph.runs.state import Position
 from dnw_graph.runs.weights import restore_wiring_facts, wiring_facts
 from dnw_graph.training import random_state
@@ -25,15 +26,17 @@ def adopt(cfg: Config, model: WiredNetwork, run_dir: str | Path) -> Path:
     Raises InputError if the directory is not empty or the network is not that of `cfg`.
     """
     run = RunDirectory(run_dir)
-    run.check(cfg, None, [])
-    learner = Learner(cfg, World(rank=0, size=1, device=torch.device("cpu")))
-    learner.model.load_state_dict(model.state_dict())
-    restore_wiring_facts(learner.model, wiring_facts(model), "the network")
-    run.begin(cfg)
-    run.metrics.touch()
-    run.save_wiring(0, learner.model.wirings())
-    ranks = [{"random": random_state.capture()} | learner.sums()]
-    state = checkpoint_state(cfg, learner, Position(), ranks)
-    for name in ("last", "best"):
-        write_checkpoint(run.checkpoint(name), learner.tensors(0), state)
+    run.check_place(None)
+    with RunLock(run.path):
+        run.check_place(None)
+        learner = Learner(cfg, World(rank=0, size=1, device=torch.device("cpu")))
+        learner.model.load_state_dict(model.state_dict())
+        restore_wiring_facts(learner.model, wiring_facts(model), "the network")
+        run.begin(cfg)
+        run.metrics.touch()
+        run.save_wiring(0, learner.model.wirings())
+        ranks = [{"random": random_state.capture()} | learner.sums()]
+        state = checkpoint_state(cfg, learner, Position(), ranks)
+        for name in ("last", "best"):
+            write_checkpoint(run.checkpoint(name), learner.tensors(0), state)
     return run.path

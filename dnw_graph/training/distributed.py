@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from dnw_graph.errors import InputError
+
+# How gloo, nccl and torch's store word that a peer is gone.
+_LOST = re.compile(
+    r"gloo|nccl|[Cc]onnection (closed|reset|refused)|[Bb]roken pipe|Socket Timeout|DistStore|TCPStore"
+)
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,19 @@ def join(device: str) -> Iterator[World]:
     dist.init_process_group("cpu:gloo,cuda:nccl" if where.type == "cuda" else "gloo")
     try:
         yield World(rank, size, where)
-    finally:
+    except RuntimeError as error:
+        # Not left cleanly: the others are gone, and leaving waits for them.
+        if not _LOST.search(str(error)):
+            dist.destroy_process_group()
+            raise
+        raise InputError(
+            f"another process of this run ended, so this one (rank {rank} of {size}) stopped too; that "
+            "process or the system's log tells why; --resume auto goes on from the last checkpoint."
+        ) from None
+    except BaseException:
         dist.destroy_process_group()
+        raise
+    dist.destroy_process_group()
 
 
 def choose_device(device: str, local_rank: int = 0) -> torch.device:

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from dnw_graph.config.schema import Config
 from dnw_graph.data import Batches, open_data
+from dnw_graph.data.workers import telling_of_dead_workers
 from dnw_graph.dependencies import missing_of
 from dnw_graph.errors import InputError
 from dnw_graph.runs.directory import RunDirectory
 from dnw_graph.runs.journal import Journal
+from dnw_graph.runs.lock import RunLock
 from dnw_graph.runs.plugins import load_plugins
 from dnw_graph.runs.state import Position
 from dnw_graph.training.distributed import World, join
 from dnw_graph.training.learner import Learner
 from dnw_graph.training.progress import Display
-from dnw_graph.training.resume import restore_session
+from dnw_graph.training.resume import check_data, restore_session
 from dnw_graph.training.session import Session, Summary
 from dnw_graph.training.stop import StopRequest
 
@@ -40,7 +43,7 @@ def train(
     Started by torchrun, all processes call this and share each batch. Ctrl-C ends it with a checkpoint after
     the step in progress; the summary says so. Raises InputError for what a user can mend.
     """
-    with open_session(cfg, Path(run_dir), data_dir, resume, plugin) as session:
+    with telling_of_dead_workers(), open_session(cfg, Path(run_dir), data_dir, resume, plugin) as session:
         while not session.finished:
             for parts in session.batches():
                 session.step(parts)
@@ -73,13 +76,15 @@ def open_session(
     plugins = load_plugins(plugin_files)
     if cfg.training.threads is not None:
         torch.set_num_threads(cfg.training.threads)
-    with join(cfg.training.device) as world:
+    with join(cfg.training.device) as world, ExitStack() as stack:
         run = RunDirectory(run_dir)
-        found = world.decide(lambda: run.check(cfg, resume, plugins))
+        start = world.decide(lambda: take(run, cfg, resume, plugins, stack))
+        found = None if start["checkpoint"] is None else Path(start["checkpoint"])
         train_data, test_data = open_splits(cfg, world)
         learner, position, journal_end = Learner(cfg, world), Position(), 0
         if found is not None:
-            position, journal_end = restore_session(Path(found), learner)
+            check_data(found, train_data, test_data)
+            position, journal_end = restore_session(found, learner)
         steps_per_epoch = train_data.num_batches // cfg.training.accumulate
         if position.step_in_epoch > steps_per_epoch:
             raise InputError(
@@ -87,40 +92,54 @@ def open_session(
                 "with these images; give the data that the run was trained on."
             )
         world.decide(lambda: run.begin(cfg))
-        with ExitStack() as stack:
-            display = stack.enter_context(
-                Display(world.is_main, cfg.training.epochs, steps_per_epoch, position.step)
-            )
-            missing = missing_of("tensorboard") if cfg.logging.tensorboard else None
-            if missing is not None:
-                display.line(f"no TensorBoard events: {missing}")
-            tensorboard = run.tensorboard if cfg.logging.tensorboard and missing is None else None
-            journal = (
-                stack.enter_context(Journal(run.metrics, tensorboard, journal_end, position.step))
-                if world.is_main
-                else None
-            )
-            stop = stack.enter_context(StopRequest())
-            session = Session(
-                cfg,
-                world,
-                run,
-                learner,
-                train_data,
-                test_data,
-                plugins,
-                position,
-                journal,
-                display,
-                stop,
-                plugin_files,
-            )
-            display.line(introduction(session, resume))
-            if found is None:
-                session.save_wiring()
-            elif Path(found) != run.checkpoint("last"):
-                session.save()  # otherwise a later "auto" would go on from a branch that was left
-            yield session
+        display = stack.enter_context(
+            Display(world.is_main, cfg.training.epochs, steps_per_epoch, position.step)
+        )
+        missing = missing_of("tensorboard") if cfg.logging.tensorboard else None
+        if missing is not None:
+            display.line(f"no TensorBoard events: {missing}")
+        tensorboard = run.tensorboard if cfg.logging.tensorboard and missing is None else None
+        journal = (
+            stack.enter_context(Journal(run.metrics, tensorboard, journal_end, position.step))
+            if world.is_main
+            else None
+        )
+        stop = stack.enter_context(StopRequest())
+        session = Session(
+            cfg,
+            world,
+            run,
+            learner,
+            train_data,
+            test_data,
+            plugins,
+            position,
+            journal,
+            display,
+            stop,
+            plugin_files,
+        )
+        display.line(introduction(session, resume))
+        for notice in (*start["notices"], journal.notice if journal else None):
+            if notice is not None:
+                display.line(f"note: {notice}")
+        if found is None:
+            session.save_wiring()
+        elif found != run.checkpoint("last"):
+            session.save()  # otherwise a later "auto" would go on from a branch that was left
+        yield session
+
+
+def take(
+    run: RunDirectory, cfg: Config, resume: str | None, plugins: list[dict[str, str]], stack: ExitStack
+) -> dict[str, Any]:
+    """Lock the run directory while `stack` is open → what `RunDirectory.check` found, put in order."""
+    run.check_place(resume)
+    held = stack.enter_context(RunLock(run.path))
+    start = run.check(cfg, resume, plugins)
+    found = run.prepare(start)
+    notices = start["notices"] + ([] if held.notice is None else [held.notice])
+    return {"checkpoint": None if found is None else str(found), "notices": notices}
 
 
 def open_splits(cfg: Config, world: World) -> tuple[Batches, Batches]:

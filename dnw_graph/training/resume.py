@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from dnw_graph.data import Batches
 from dnw_graph.errors import InputError
 from dnw_graph.runs.checkpoint import read_state
 from dnw_graph.runs.state import Position, damaged
@@ -33,6 +35,39 @@ def restore_session(directory: Path, learner: Learner) -> tuple[Position, int]:
         what = f"holds no state of random generators ({' '.join(str(error).split())})"
         raise damaged(path, what) from error
     return Position(**state["position"]), state["metrics_bytes"]
+
+
+def check_data(directory: Path, train_data: Batches, test_data: Batches) -> None:
+    """Raise InputError unless the images are those that the run was trained on so far."""
+    state = read_state(directory)
+    check_classes(state, test_data, directory)
+    for name, data in (("train", train_data), ("test", test_data)):
+        before = (state.get("data") or {}).get(name)
+        if before is not None and before != data.described():
+            raise InputError(
+                f"{data.source}: {other_images(before, data)} than this run was trained with; give "
+                "its images, or start another run with another --run-dir."
+            )
+
+
+def check_classes(state: Mapping[str, Any], data: Batches, directory: Path) -> None:
+    """Raise InputError unless the labels mean the classes of a checkpoint."""
+    before, now = state.get("class_names"), data.class_names
+    if before is None or now is None or before == now:
+        return
+    pairs = zip_longest(before, now, fillvalue="nothing")
+    label, (was, found) = next((label, pair) for label, pair in enumerate(pairs) if pair[0] != pair[1])
+    raise InputError(
+        f"{data.source}: class {label} is {found} here and was {was} in the training of {directory}; give "
+        "images of the same classes."
+    )
+
+
+def other_images(before: Mapping[str, Any], data: Batches) -> str:
+    """How a split differs from what a checkpoint says of it."""
+    if before["images"] != data.num_samples:
+        return f"has {data.num_samples:,} images instead of {before['images']:,}: others"
+    return "has as many images, but others or in another order,"
 
 
 def _check_ranks(ranks: list[Mapping[str, Any]], processes: int, directory: Path) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +132,8 @@ class Session:
     def finish_epoch(self, scores: dict[str, float]) -> None:
         """Write the epoch's record, wiring and checkpoints; the next epoch begins."""
         position, learner = self.position, self.learner
+        if not isfinite(scores["loss"]):
+            raise self._diverged(position.step, FloatingPointError("the test loss is not finite"))
         self._close_window()
         loss, top1, images = learner.epoch.read(self.world)
         learner.epoch.clear()
@@ -167,7 +170,8 @@ class Session:
                 from dnw_graph.training.wiring_log import WiringLog
 
                 self._wiring_log = WiringLog(self.journal.writer, self.learner.model.layout)
-            self._wiring_log.add(history.wiring(epoch), before, self.position.step)
+            with self.journal.telling(self.run.tensorboard):
+                self._wiring_log.add(history.wiring(epoch), before, self.position.step)
         self._clock = time.perf_counter()
 
     def save(self, name: str = "last") -> None:
@@ -210,21 +214,41 @@ class Session:
         lr, warmup = self.cfg.optimizer.lr, self.cfg.schedule.warmup_epochs
         is_saved = find_checkpoint(self.run.checkpoint("last")) is not None
         kept = "the last checkpoint is good" if is_saved else "no checkpoint was written yet"
+        if (found := self._save_diverged()) is not None:
+            kept += f", and {found} is what came out of it, for inspection"
         return InputError(
             f"training stopped at step {step}: {problem}; lower optimizer.lr (now {lr:g}) or lengthen "
             f"schedule.warmup_epochs (now {warmup:g}) and start again with another --run-dir; {kept}."
         )
 
+    def _save_diverged(self) -> Path | None:
+        """Write weights and wiring as they are, without what training needs to go on from; where they are."""
+        if self.journal is None:
+            return None
+        directory = self.run.checkpoint("diverged")
+        state = checkpoint_state(self.cfg, self.learner, self.position, ranks=None)
+        state |= self._described() | {"evaluated": "model"}
+        try:
+            write_checkpoint(directory, {"model": self.learner.model.state_dict()}, state)
+        except (InputError, ValueError):
+            return None  # What stopped the run is told all the same.
+        return directory
+
+    def _described(self) -> dict[str, Any]:
+        """What of rules and images belongs into state.json."""
+        return {
+            "plugins": self.plugins,
+            "class_names": self.test_data.class_names,
+            "data": {"train": self.train_data.described(), "test": self.test_data.described()},
+            "preprocessing": self.test_data.preprocessing,
+        }
+
     def _write(self, directory: Path, ranks: list[dict[str, Any]]) -> None:
         assert self.journal is not None
         state = checkpoint_state(self.cfg, self.learner, self.position, ranks)
-        state |= {
-            "plugins": self.plugins,
-            "class_names": self.test_data.class_names,
-            "preprocessing": self.test_data.preprocessing,
-            "metrics_bytes": self.journal.position(),
-        }
-        write_checkpoint(directory, self.learner.tensors(self.position.step), state)
+        state |= self._described() | {"metrics_bytes": self.journal.position()}
+        keep = self.cfg.checkpoint.keep if directory.name == "last" else 0
+        write_checkpoint(directory, self.learner.tensors(self.position.step), state, keep)
 
     def _add(self, kind: str, loss: float, top1: float, speed: float, swaps: int, **more: float) -> None:
         position = self.position
@@ -252,11 +276,11 @@ class Session:
 
 
 def checkpoint_state(
-    cfg: Config, learner: Learner, position: Position, ranks: list[dict[str, Any]]
+    cfg: Config, learner: Learner, position: Position, ranks: list[dict[str, Any]] | None
 ) -> dict[str, Any]:
     """state.json of a run without plugins, data or records.
 
-    ranks  of each process, its generators and sums
+    ranks  of each process, its generators and sums; None: training cannot go on from it
     """
     return {
         "network": cfg.model.network,
@@ -264,6 +288,7 @@ def checkpoint_state(
         "plugins": [],
         "evaluated": "model" if learner.average is None else "ema",
         "class_names": None,
+        "data": None,
         "preprocessing": None,
         "position": asdict(position),
         "metrics_bytes": 0,

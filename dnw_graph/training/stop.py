@@ -1,20 +1,25 @@
-"""Ctrl-C and SIGTERM as a request that the loop reads between two steps."""
+"""Signals as a request that the loop reads between two steps."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
 from types import FrameType, TracebackType
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""Ctrl-C; kill and schedulers; a terminal that closes; Slurm's warning before its time limit (--signal)."""
+
+_SECONDS_OF_ONE = 1.0 if "TORCHELASTIC_RUN_ID" in os.environ else 0.2
 
 
 class StopRequest:
-    """While entered, the first signal sets `requested`; another one, a second later, stops at once.
+    """While entered, the first signal sets `requested`; another one stops at once.
 
-    torchrun and the terminal may both pass on one Ctrl-C, hence the second.
+    Those that come right after the first are taken for the same: one Ctrl-C may come from the terminal and, up
+    to a second later, from torchrun. What was ignored before, as SIGHUP under nohup, stays ignored.
     """
 
     requested = False
@@ -25,7 +30,8 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._receive) for number in _SIGNALS}
+            heard = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+            self._previous = {number: signal.signal(number, self._receive) for number in heard}
         return self
 
     def __exit__(
@@ -36,7 +42,7 @@ class StopRequest:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.requested and now - self._time > 1.0:
+        if self.requested and now - self._time > _SECONDS_OF_ONE:
             raise KeyboardInterrupt
         if not self.requested:
             self.requested, self._time = True, now

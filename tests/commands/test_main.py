@@ -86,6 +86,24 @@ def test_users_mistake_is_one_line(
     assert capsys.readouterr() == ("", f"dnw-graph: error: {line}\n")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 1099511627776 bytes"
+        ),
+        RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+    ],
+)
+def test_memory_that_ran_out_is_one_line(
+    install: Install, error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(failing(error))
+    assert entry.main(["fake"]) == 2
+    assert capsys.readouterr().err.startswith("dnw-graph: error: memory ran out; use a smaller")
+
+
 @pytest.mark.parametrize("error", [RuntimeError("ours"), ValueError("ours"), FileNotFoundError(2, "ours")])
 def test_bug_keeps_its_traceback(install: Install, error: Exception) -> None:
     install(failing(error))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -167,3 +169,25 @@ def test_sets_too_large_to_keep_resized_give_the_same_images(monkeypatch):
     resized_per_batch = list(batches(image_arrays(), image_size=16).epoch(2))
     for (images, _), (again, _) in zip(kept, resized_per_batch, strict=True):
         assert torch.equal(images, again)
+
+
+@pytest.mark.parametrize("change", ["pixel", "label", "order", "number"])
+def test_a_fingerprint_tells_which_images_these_are(change):
+    arrays = image_arrays()
+    before = batches(arrays).described()
+    assert batches(arrays, batch_size=2, rank=1, world_size=2, seed=3).described() == before
+    images, labels = arrays.images.clone(), arrays.labels.clone()
+    if change == "pixel":
+        images[3, 0, 2, 2] ^= 1
+    if change == "label":
+        labels[3] = 4
+    if change == "order":
+        images, labels = images.flip(0), labels.flip(0)
+    if change == "number":
+        images, labels = images[:-1], labels[:-1]
+    assert batches(replace(arrays, images=images, labels=labels)).described() != before
+
+
+def test_a_class_name_that_no_file_can_hold_is_refused():
+    with pytest.raises(InputError, match="is not UTF-8; rename it"):
+        batches(replace(image_arrays(), class_names=["\udce9"]))

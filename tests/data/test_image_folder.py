@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
-from dnw_graph.data.image_folder import Images, Unreadable, decode
+from dnw_graph.data.decode import decode
+from dnw_graph.data.image_folder import Images
+from dnw_graph.data.workers import telling_of_dead_workers
 from dnw_graph.errors import InputError
 
 
@@ -160,13 +164,6 @@ def test_alpha_is_dropped_and_small_images_are_enlarged(open_folder, image_folde
     assert decode(str(path)).getpixel((0, 0)) == (10, 20, 30)
 
 
-def test_sixteen_bit_images_are_refused(image_folder):
-    path = str(image_folder / "deep.png")
-    Image.fromarray(np.full((8, 8), 40000, np.uint16)).save(path)
-    assert isinstance(decode(path), Unreadable)
-    assert "expected at most 8 bits per channel" in decode(path).reason
-
-
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize(
     ("damage", "reason"),
@@ -254,3 +251,97 @@ def test_wrong_number_of_classes(open_folder):
 def test_fewer_images_than_a_batch(open_folder):
     with pytest.raises(InputError, match="train: the training set has 18 images, fewer than one batch of 64"):
         open_folder(batch_size=64)
+
+
+def test_a_class_name_that_is_not_utf8_is_refused(open_folder, image_folder):
+    for part in ("train", "val"):
+        (image_folder / part / "cat").rename(os.fsdecode(os.fsencode(image_folder / part) + b"/caf\xe9"))
+    with pytest.raises(InputError, match=r"the class name 'caf.udce9' is not UTF-8; rename it"):
+        open_folder()
+
+
+def test_a_file_name_that_is_not_utf8_is_an_image_like_any_other(open_folder, image_folder):
+    path = image_folder / "val" / "cat"
+    (path / "0.JPEG").rename(os.fsdecode(os.fsencode(path) + b"/caf\xe9.JPEG"))
+    assert sum(len(labels) for _, labels in open_folder(train=False).epoch(0)) == 6
+
+
+@pytest.mark.parametrize("target", [".", "..", "../..", "../dog"])
+def test_a_link_by_which_images_would_count_twice_is_refused(open_folder, image_folder, target):
+    (image_folder / "train" / "cat" / "again").symlink_to(target)
+    with pytest.raises(
+        InputError, match=r"again.*: is the folder .* once more, by a link; remove|dog: is the"
+    ):
+        open_folder()
+
+
+def test_links_to_classes_and_images_elsewhere_are_followed(open_folder, image_folder):
+    before = list(open_folder(train=False).epoch(0))
+    store = image_folder / "store"
+    (image_folder / "val").rename(store)
+    (image_folder / "val").mkdir()
+    for each in store.iterdir():
+        (image_folder / "val" / each.name).symlink_to(each)
+    assert equal(list(open_folder(train=False).epoch(0)), before)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(open_folder, image_folder, monkeypatch):
+    """Its images would be missing without a word. (Root may list everything: scandir is told to refuse.)"""
+    original, closed = os.scandir, image_folder / "train" / "cat"
+
+    def refuse(path):
+        if str(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return original(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(InputError, match=r"cat: cannot be read .Permission denied.; check its permissions"):
+        open_folder()
+
+
+@pytest.mark.parametrize("change", ["rename", "remove", "add", "swap"])
+def test_a_fingerprint_tells_which_images_these_are(open_folder, image_folder, change):
+    before, folder = open_folder().described(), image_folder / "train" / "cat"
+    assert before == open_folder(batch_size=2, rank=1, world_size=2).described()
+    if change == "rename":
+        (folder / "0.JPEG").rename(folder / "9.JPEG")
+    if change == "remove":
+        (folder / "0.JPEG").unlink()
+    if change == "add":
+        shutil.copy(folder / "0.JPEG", folder / "9.JPEG")
+    if change == "swap":
+        (folder / "0.JPEG").rename(image_folder / "train" / "dog" / "9.JPEG")
+    assert open_folder().described() != before
+
+
+@pytest.mark.parametrize("size", [(1, 30_000), (30_000, 1), (3, 2000)])
+def test_a_thin_image_costs_what_its_middle_costs(image_folder, size):
+    """The same pixels as the whole resized, within rounding, where that is small enough to be tried."""
+    path = str(image_folder / "thin.png")
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0]), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    images = Images([path], [0], 16, 18, False, 0)
+    found, _ = images[0, 0]
+    whole = Image.open(path).convert("RGB")
+    longer = int(18 * max(size) / min(size))
+    resized = whole.resize((18, longer) if size[0] < size[1] else (longer, 18), Image.Resampling.BILINEAR)
+    left, top = ((side - 16) / 2 for side in resized.size)
+    expected = np.asarray(resized.crop((round(left), round(top), round(left) + 16, round(top) + 16)))
+    assert np.abs(found.numpy().transpose(1, 2, 0).astype(int) - expected).max() <= 12
+    assert max(images._cut_thin(whole).size) <= 32 * min(size)
+
+
+def test_a_worker_that_is_killed_is_told_in_a_sentence(open_folder):
+    """Torch tells it from a signal handler, wherever the main process is."""
+    with pytest.raises(
+        InputError, match=r"a process that decodes images ended .DataLoader worker.*fewer data.workers"
+    ):
+        _kill_a_worker(open_folder)
+
+
+def _kill_a_worker(open_folder) -> None:
+    with telling_of_dead_workers():
+        for _ in open_folder(workers=1, batch_size=2).epoch(0):
+            for child in multiprocessing.active_children():
+                child.kill()
+                child.join()

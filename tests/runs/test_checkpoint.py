@@ -11,15 +11,20 @@ import torch
 from dnw_graph.errors import InputError
 from dnw_graph.runs.checkpoint import (
     VERSION,
+    _digest_of,
+    check_files,
     find_checkpoint,
+    find_checkpoints,
     read_state,
     read_tensors,
     write_checkpoint,
 )
+from dnw_graph.runs.state import DamagedError
 
 
-def write(directory: Path, step: int) -> None:
-    write_checkpoint(directory, {"model": {"weight": torch.full((3,), float(step))}}, {"step": step})
+def write(directory: Path, step: int, keep: int = 0) -> None:
+    tensors = {"weight": torch.full((3,), float(step))}
+    write_checkpoint(directory, {"model": tensors}, {"step": step}, keep)
 
 
 def read(directory: Path) -> tuple[int, float]:
@@ -99,6 +104,7 @@ def edit_state(**changes):
     def damage(directory: Path) -> None:
         path = directory / "state.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+        (directory / "state.json.sha256").write_bytes(_digest_of(path.read_bytes()))
 
     return damage
 
@@ -140,3 +146,80 @@ def test_damage_is_one_sentence_naming_the_file(tmp_path, damage, words):
         read(tmp_path / "last")
     assert str(tmp_path / "last") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_no_changed_byte_of_a_checkpoint_is_believed(tmp_path):
+    """Any bit of any file turned over: refused as damaged; nothing else is ever read out of it."""
+    write(tmp_path / "last", 1)
+    for path in sorted((tmp_path / "last").iterdir()):
+        whole = path.read_bytes()
+        for place in range(len(whole)):
+            changed = bytearray(whole)
+            changed[place] ^= 1 << place % 8
+            path.write_bytes(changed)
+            with pytest.raises(DamagedError):
+                check_files(tmp_path / "last")
+        path.write_bytes(whole)
+    check_files(tmp_path / "last")
+
+
+def test_a_checkpoint_without_its_checksum_is_read_if_it_is_of_the_version_that_had_none(tmp_path):
+    write(tmp_path / "last", 1)
+    (tmp_path / "last/state.json.sha256").unlink()
+    with pytest.raises(DamagedError, match=r"state.json.sha256: is missing"):
+        read(tmp_path / "last")
+    edit_state(version=1)(tmp_path / "last")
+    (tmp_path / "last/state.json.sha256").unlink()
+    assert read(tmp_path / "last") == (1, 1.0)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 3])
+def test_so_many_checkpoints_are_kept_in_order(tmp_path, keep):
+    for step in range(1, 7):
+        write(tmp_path / "last", step, keep)
+    found = find_checkpoints(tmp_path / "last")
+    assert [each.name for each in found] == ["last", *(f"last.{number}" for number in range(1, keep + 1))]
+    assert [read_state(each)["step"] for each in found] == [6 - number for number in range(keep + 1)]
+    write(tmp_path / "last", 7)
+    assert [each.name for each in tmp_path.iterdir()] == ["last"]
+
+
+@pytest.mark.parametrize("calls_before", range(4))
+def test_a_crash_between_two_renames_leaves_the_newest_whole_one_first(tmp_path, monkeypatch, calls_before):
+    for step in (1, 2, 3):
+        write(tmp_path / "last", step, keep=2)
+    original, calls = Path.rename, 0
+
+    def crash(self, target):
+        nonlocal calls
+        calls += 1
+        if calls > calls_before:
+            raise KeyboardInterrupt
+        return original(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", crash)
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path / "last", 4, keep=2)
+    steps = [read_state(each)["step"] for each in find_checkpoints(tmp_path / "last")]
+    assert steps == [3, 2, 1]
+    write(tmp_path / "last", 5, keep=2)
+    assert [read_state(each)["step"] for each in find_checkpoints(tmp_path / "last")][:2] == [5, 3]
+
+
+def test_files_outside_of_the_checkpoint_are_not_read(tmp_path):
+    write(tmp_path / "last", 1)
+    edit_state(files={"../model.safetensors": {"bytes": 0, "sha256": ""}})(tmp_path / "last")
+    with pytest.raises(DamagedError, match=r"files.*is wrong"):
+        check_files(tmp_path / "last")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"step": 1' + "0" * 400 + "}", '{"step": 1e999}', '{"step": NaN}', '{"a": "\udce9"}'],
+)
+def test_json_that_no_checkpoint_has_is_damage(tmp_path, text):
+    write(tmp_path / "last", 1)
+    (tmp_path / "last/state.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(DamagedError):
+        read_state(tmp_path / "last")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -111,7 +112,7 @@ def test_a_damaged_checkpoint_is_told_and_left_alone(run, config_file, command, 
     path.write_bytes(path.read_bytes()[:-9])
     metrics = (run / "metrics.jsonl").read_bytes()
     config = config_file("training.epochs=2")
-    err = refused(command("train", "--config", config, "--run-dir", run, "--resume", "auto"))
+    err = refused(command("train", "--config", config, "--resume", run / "checkpoints/last"))
     assert words in err
     assert (run / "metrics.jsonl").read_bytes() == metrics
     if file != "optimizer.safetensors":
@@ -123,6 +124,8 @@ def test_a_checkpoint_without_training_state_cannot_go_on(run, config_file, comm
     state = json.loads(path.read_text())
     del state["position"]
     path.write_text(json.dumps(state))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (path.parent / "state.json.sha256").write_text(f"{digest}  state.json\n")
     config = config_file("training.epochs=2")
     err = refused(command("train", "--config", config, "--run-dir", run, "--resume", "auto"))
     assert "lacks position, which training needs to go on" in err

@@ -210,3 +210,47 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again_without_stale_rec
     (run / "metrics.jsonl").write_text('{"kind": "step", "step": 10}\n')
     train(recipe("training.epochs=1", "logging.every_steps=11"), run, resume="auto")
     assert [record["step"] for record in records(run)] == [11, 22, 22]
+
+
+@pytest.mark.parametrize("name", ["TERM", "HUP", "USR1"])
+def test_a_run_that_a_signal_stopped_goes_on_bit_for_bit(tmp_path, config_file, whole, recipe, name):
+    run = tmp_path / "stopped"
+    arguments = ["train", "--config", str(config_file(*EVERYTHING)), "--run-dir", str(run)]
+    stopped = subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments],
+        env={**os.environ, "SIGNAL_AT": f"{name}:{STOP}", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert stopped.returncode == 130, stopped.stderr
+    assert json.loads((run / "checkpoints/last/state.json").read_text())["position"]["step"] == STOP + 1
+    train(recipe(*EVERYTHING), run, resume="auto")
+    assert contents(run) == contents(whole)
+
+
+def test_a_second_signal_stops_at_once_and_the_last_checkpoint_is_good(
+    tmp_path, config_file, whole, recipe, monkeypatch, small_network, command
+):
+    """The second one comes while the checkpoint of the first is written."""
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        from dnw_graph.runs import checkpoint
+        from dnw_graph.training.session import Session
+
+        patch.setattr(Session, "step", Session.step)
+        patch.setattr("dnw_graph.training.stop._SECONDS_OF_ONE", 0.0)
+        small_network.send_at("TERM", STOP)
+        original = checkpoint._write
+
+        def again(path, data):
+            if (run / "checkpoints/last").exists() and b'"step": 28' in data:
+                signal.raise_signal(signal.SIGTERM)
+            return original(path, data)
+
+        patch.setattr(checkpoint, "_write", again)
+        code, _, err = command("train", "--config", config_file(*EVERYTHING), "--run-dir", run)
+    assert (code, err) == (130, "dnw-graph: interrupted\n")
+    assert json.loads((run / "checkpoints/last/state.json").read_text())["position"]["step"] == 22
+    train(recipe(*EVERYTHING), run, resume="auto")
+    assert contents(run) == contents(whole)
