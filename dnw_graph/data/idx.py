@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dnw_graph.errors import InputError
+from dnw_graph.limits import most_unpacked
 
 UNSIGNED_BYTE = 0x08
 
@@ -23,7 +24,13 @@ def read_idx(path: Path, dimensions: int) -> Tensor:
     Raises InputError when it cannot be read, is truncated, or has another type or number of dimensions.
     """
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(4 + 4 * dimensions)
+            if content[:4] == bytes([0, 0, UNSIGNED_BYTE, dimensions]) and len(content) == 4 + 4 * dimensions:
+                # What the header announces is read, and one byte more, to see whether there is; a file that
+                # claims too much is read only as far as its size allows.
+                announced = math.prod(struct.unpack(f">{dimensions}I", content[4:]))
+                content += file.read(min(announced, most_unpacked(path.stat().st_size)) + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error}); download it again") from error
     expected = bytes([0, 0, UNSIGNED_BYTE, dimensions])

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dnw_graph.errors import InputError
+from dnw_graph.interchange.archive import Archive
 from dnw_graph.interchange.check import check_attributes, check_graph
 from dnw_graph.interchange.file import MAX_BYTES, read_bytes, write_bytes
-from dnw_graph.interchange.graph import Array, Graph
+from dnw_graph.interchange.graph import Graph
 from dnw_graph.interchange.schema import EDGE_FIELDS, ENDS, NODE_FIELDS, NUMBER_FIELD, RAW_FIELDS
 from dnw_graph.interchange.text import Report, from_json, silent, to_json
 
@@ -70,63 +70,18 @@ def from_bytes(data: bytes, where: str) -> Graph:
 
 def _arrays(data: bytes, where: str) -> dict[str, Any]:
     """All arrays by name, and the attributes, which are already checked."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
-            size = sum(entry.file_size for entry in archive.infolist())
-            if size > MAX_BYTES:
-                raise InputError(
-                    f"{where}: unpacks to {size} bytes, more than a wiring takes (at most {MAX_BYTES})"
-                )
-            described = entries.pop("attributes", None)
-            if described is not None and described.file_size > _MAX_ATTRIBUTES:
-                raise InputError(f"{where}: its attributes take {described.file_size} bytes; no wiring's do")
-            attributes = _attributes(None if described is None else _array(archive.read(described)), where)
-            # Before anything else, for a newer version may have other arrays.
-            check_attributes(attributes, where)
-            if unknown := [name for name in entries if name not in _NAMES]:
-                raise InputError(
-                    f"{where}: array {unknown[0]!r:.60} has no place in a wiring; give a file that dnw-graph "
-                    "wrote"
-                )
-            arrays = {name: _array(archive.read(entry)) for name, entry in entries.items()}
-            return {**arrays, "attributes": attributes}
-    except InputError:
-        raise
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        OSError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        MemoryError,
-    ) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{where}: is no readable .npz file ({reason}); it is damaged or of another kind"
-        ) from None
-
-
-def _attributes(text: Array | None, where: str) -> Any:
+    archive = Archive(data, where, MAX_BYTES)
+    if "attributes" in archive.names and archive.size("attributes") > _MAX_ATTRIBUTES:
+        raise InputError(f"{where}: its attributes take {archive.size('attributes')} bytes; no wiring's do")
+    text = archive.array("attributes") if "attributes" in archive.names else None
     if text is None or text.dtype.kind != "U" or text.ndim:
         raise InputError(f"{where}: holds arrays but no graph attributes; give a file that dnw-graph wrote")
-    return from_json(text.item(), where, "its attributes are")
-
-
-def _array(content: bytes) -> Array:
-    """One .npy file. The size that its header claims is compared with what is there before it is believed."""
-    stream = io.BytesIO(content)
-    version = np.lib.format.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"array format {version} is unknown")
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = header(stream)
-    claimed = dtype.itemsize
-    for length in shape:
-        claimed *= length
-    if dtype.hasobject or claimed != len(content) - stream.tell():
-        raise ValueError(f"an array of {dtype} {list(shape)} does not fit its {len(content)} bytes")
-    stream.seek(0)
-    return np.lib.format.read_array(stream, allow_pickle=False)
+    attributes = from_json(text.item(), where, "its attributes are")
+    # Before anything else, for a newer version may have other arrays.
+    check_attributes(attributes, where)
+    if unknown := [name for name in archive.names if name not in _NAMES]:
+        raise InputError(
+            f"{where}: array {unknown[0]!r:.60} has no place in a wiring; give a file that dnw-graph wrote"
+        )
+    arrays: dict[str, Any] = {name: archive.array(name) for name in archive.names if name != "attributes"}
+    return {**arrays, "attributes": attributes}

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dnw_graph.errors import InputError
+from dnw_graph.interchange.archive import Archive
+from dnw_graph.interchange.file import MAX_BYTES, read_bytes
 from dnw_graph.runs.directory import WIRING_VERSION, RunDirectory
 
 Wiring = dict[str, npt.NDArray[np.int64]]
@@ -49,13 +48,12 @@ def history_of(run: str | Path) -> History:
 
 def read_wiring(path: Path) -> Wiring:
     """One wiring/epoch_NNNN.npz. Raises InputError if it is missing, damaged, or of a newer version."""
+    data = read_bytes(path)
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give a run that stored it") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, TypeError, AttributeError) as error:
-        raise _damaged(path, " ".join(str(error).split())[:200]) from None
+        archive = Archive(data, "the file", MAX_BYTES)
+        arrays = {name: archive.array(name) for name in archive.names}
+    except InputError as error:
+        raise _damaged(path, str(error)) from None
     version = arrays.pop("format_version", np.array(None))
     if version.shape or version.dtype.kind != "i":
         raise _damaged(path, "it has no format_version")

@@ -18,8 +18,8 @@ _SECONDS_OF_ONE = 1.0 if "TORCHELASTIC_RUN_ID" in os.environ else 0.2
 class StopRequest:
     """While entered, the first signal sets `requested`; another one stops at once.
 
-    Those that come right after the first are taken for the same: one Ctrl-C may come from the terminal and, up
-    to a second later, from torchrun. What was ignored before, as SIGHUP under nohup, stays ignored.
+    Those that come right after the first are taken for the same: one Ctrl-C may come from the terminal and,
+    up to a second later, from torchrun. What was ignored before, as SIGHUP under nohup, stays ignored.
     """
 
     requested = False
