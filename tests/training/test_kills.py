@@ -1,4 +1,4 @@
-"""Real processes, killed at random moments and inside of checkpoint writing: the end is that of a run in one go."""
+"""Real processes, killed at random moments and inside of checkpoint writing, end as a run in one go does."""
 
 from __future__ import annotations
 
