@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+import torch.nn.modules.module as module_hooks
 from torch import Tensor, nn
 
 from dnw_graph.message_passing.backend import takes_slices
@@ -34,6 +35,8 @@ def refusal(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor) -
 
 def keeps_apart(operations: Sequence[NodeOperation]) -> str | None:
     """What about a stage's modules the operator cannot do, whatever the features; None if nothing."""
+    if any(getattr(module_hooks, f"_global{hooks}") for hooks in _HOOKS):
+        return "a hook is registered on all modules"
     for operation in operations:
         for module, kind in ((operation, NodeOperation), (operation.norm, (BatchNorm, InstanceNorm))):
             if (reason := _differs(module, kind)) is not None:
