@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from dnw_graph.errors import InputError
-from dnw_graph.interchange.official_file import read_official_file
+from dnw_graph.interchange.official_file import check_tensors, read_official_file
 from dnw_graph.interchange.official_mobilenet import Blocks, import_mobilenet
 from dnw_graph.interchange.official_tensors import RULES, Tensors, WrongNetworkError
 from dnw_graph.interchange.official_tiny import import_tiny_dynamic, import_tiny_static
@@ -88,6 +88,10 @@ def _read(source: str | Path | Mapping[str, Tensor]) -> tuple[str, dict[str, Ten
     if wrong or not state:
         what = f"entry {wrong[0]!r} is no tensor with a name" if wrong else "it is empty"
         raise InputError(f"{name}: {what}; a model's state dictionary is wanted")
+    if not isinstance(source, (str, Path)):
+        # A file's were looked at when it was read.
+        state = {key: value.detach().cpu() for key, value in state.items()}
+        check_tensors(state, name)
     return name, {key.removeprefix("module."): value for key, value in state.items()}
 
 

@@ -106,10 +106,6 @@ def wire(
     network a readout node's row is that of its twin.
     """
     rectangle = tensors.take(f"{key}.weight", (*shape, 1, 1)).detach().cpu().reshape(shape)
-    if bool(rectangle.isnan().any()):
-        raise InputError(
-            f"{tensors.name}: {key}.weight holds NaN, so that no selection is defined; use another file"
-        )
     chosen = torch.zeros(shape, dtype=torch.bool)
     mask = (
         tensors.take(f"{key}.mask", (*shape, 1, 1))

@@ -215,7 +215,7 @@ class Session:
         is_saved = find_checkpoint(self.run.checkpoint("last")) is not None
         kept = "the last checkpoint is good" if is_saved else "no checkpoint was written yet"
         if (found := self._save_diverged()) is not None:
-            kept += f", and {found} is what came out of it, for inspection"
+            kept = f"{found} is what came out of it, for inspection; {kept}"
         return InputError(
             f"training stopped at step {step}: {problem}; lower optimizer.lr (now {lr:g}) or lengthen "
             f"schedule.warmup_epochs (now {warmup:g}) and start again with another --run-dir; {kept}."

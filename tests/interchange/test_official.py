@@ -116,7 +116,7 @@ def shaped(name, *shape):
         (shaped("fc.weight", 10, 193), "fc.weight reads 193 nodes, but the last group has 192"),
         (shaped("conv.weight", 0), "conv.weight is [0], but 4 dimensions are wanted"),
         (lambda state: state.update({"fc.bias": 3}), "entry 'fc.bias' is no tensor with a name"),
-        (lambda state: state["graph.weight"].view(-1)[5].fill_(float("nan")), "graph.weight holds NaN"),
+        (lambda state: state["graph.weight"].view(-1)[5].fill_(float("nan")), "'graph.weight' is not finite"),
         (lambda state: state.clear(), "it is empty"),
     ],
 )

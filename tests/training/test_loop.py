@@ -39,7 +39,7 @@ def test_everything_lies_in_the_run_directory(run):
         "checkpoints",
         "wiring",
     }
-    assert {each.name for each in (run / "checkpoints").iterdir()} == {"last", "best"}
+    assert {each.name for each in (run / "checkpoints").iterdir()} == {"last", "last.1", "best"}
     assert sorted(each.name for each in (run / "wiring").iterdir()) == [f"epoch_000{n}.npz" for n in range(4)]
     assert load_config(run / "config.yaml").training.epochs == 3
 
@@ -157,7 +157,7 @@ def test_numbers_out_of_range_stop_the_run_and_leave_the_last_checkpoint(
 def test_numbers_out_of_range_before_the_first_checkpoint_do_not_speak_of_one(tmp_path, recipe):
     with pytest.raises(InputError, match=r"training stopped at step .*; no checkpoint was written yet\.$"):
         train(recipe("optimizer.lr=1e30"), tmp_path / "run")
-    assert not (tmp_path / "run/checkpoints").exists()
+    assert [path.name for path in (tmp_path / "run/checkpoints").iterdir()] == ["diverged"]
 
 
 def test_a_run_without_tensorboard_says_so_and_goes_on(tmp_path, train_small, monkeypatch, capsys):

@@ -103,9 +103,7 @@ def test_a_loss_that_is_not_finite_in_evaluation_alone_stops_the_run(tmp_path, r
     evaluate = session.evaluate
     with monkeypatch.context() as patch:
         patch.setattr(session, "evaluate", lambda *a, **k: evaluate(*a, **k) | {"loss": float("inf")})
-        with pytest.raises(
-            InputError, match=r"step 22: the test loss is not finite; .*checkpoint is good, and"
-        ):
+        with pytest.raises(InputError, match=r"step 22: the test loss is not finite; .*checkpoint is good\."):
             train(recipe("training.epochs=1"), tmp_path / "run")
     run = tmp_path / "run/checkpoints"
     assert load_run(run / "diverged")[1].state_dict().keys() == load_run(run / "last")[1].state_dict().keys()
