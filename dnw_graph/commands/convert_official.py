@@ -11,6 +11,9 @@ from dnw_graph.errors import InputError
 
 if TYPE_CHECKING:
     from dnw_graph.config import Config
+    from dnw_graph.models.network import WiredNetwork
+
+PUBLISHED_NODES = 800
 
 HELP = "turn a checkpoint of the 2019 program into a run directory"
 
@@ -43,9 +46,11 @@ def run(args: argparse.Namespace) -> int:
         model = from_official(args.file, **wanted)
     except WrongNetworkError as error:
         raise InputError(f"--config {args.config} does not fit: {error}") from error
+    # A file tells its network's sizes; and a side effect that its weights were trained with.
+    told: dict[str, Any] = {} if wanted["network"] == "mobilenet_v1" else {"options": sizes_of(model)}
     if isinstance(model.body, DynamicBody) and model.body.clip:
-        # Its weights were trained with that side effect, and the run has to say so.
-        cfg = cfg.model_copy(update={"model": cfg.model.model_copy(update={"inplace_relu": True})})
+        told["inplace_relu"] = True
+    cfg = cfg.model_copy(update={"model": cfg.model.model_copy(update=told)})
     path = adopt(cfg, model, args.output)
     stages = model.facts.official.values()
     kept, never_read = sum(each.usable for each in stages), sum(each.never_read for each in stages)
@@ -73,7 +78,21 @@ def arguments_of(cfg: Config, config: str) -> dict[str, Any]:
         "image_size": model.image_size,
         "num_classes": model.num_classes,
     }
+    if blocks := (model.options or {}).get("blocks"):
+        wanted["blocks"] = [tuple(row) for row in blocks]
     return wanted | ({"small": True} if model.small else {})
+
+
+def sizes_of(model: WiredNetwork) -> dict[str, Any]:
+    """`model.options` of a tiny network."""
+    levels, hidden = model.layout.levels, model.stem.conv.out_channels  # type: ignore[union-attr]
+    if model.layout.evaluations is None:
+        sizes: dict[str, Any] = {"groups": [level.size for level in levels[:-1]], "readout": levels[-1].size}
+    else:
+        readout = model.body.readout
+        sizes = {"nodes": levels[0].size, "inputs": model.layout.inputs, "readout": readout}
+        sizes |= {"times": model.layout.evaluations} if model.layout.evaluations else {}
+    return sizes | {"stem_channels": hidden}
 
 
 def prune_rate(cfg: Config, config: str) -> float:
@@ -81,13 +100,13 @@ def prune_rate(cfg: Config, config: str) -> float:
 
     There a tiny network's budget was a share of all 800² pairs, 0.05 of which are the 32,000 edges.
     """
-    from dnw_graph.models.tiny_static import PUBLISHED_GROUPS
-
     model = cfg.model
     if model.width is not None:
         return float(1 - Fraction(str(model.width)))
     if model.edges is not None:
-        return float(1 - Fraction(model.edges, sum(PUBLISHED_GROUPS) ** 2))
+        given = model.options or {}
+        nodes = given.get("nodes", sum(given.get("groups", ())) or PUBLISHED_NODES)
+        return float(1 - Fraction(model.edges, nodes**2))
     raise InputError(
         f"{config}: model.density was no budget of the 2019 program; give model.width or model.edges"
     )

@@ -67,7 +67,9 @@ class Model(Section):
         False,
         description="clip the solver's states at 0, a side effect in 2019; tiny_continuous_time only",
     )
-    options: dict[str, Any] | None = Field(None, description="settings of a plugin's network")
+    options: dict[str, Any] | None = Field(
+        None, description="sizes of a wired network, or settings of a plugin's"
+    )
 
     @property
     def is_wired(self) -> bool:

@@ -91,3 +91,24 @@ def test_a_config_of_another_network_is_named(
     assert config in error
     assert error.count("\n") == 1
     assert not target.exists()
+
+
+def test_sizes_come_from_the_file(golden_folder, tmp_path):
+    """A file of 120 nodes, for a configuration of the published sizes: the run says its own."""
+    file = golden_folder / "ckpt_discrete_dim120_epoch_0_2019.pt"
+    config = ["--config", "cifar10/tiny_discrete_time_dnw", "--set", "model.edges=2880"]
+    sizes = ["--set", "model.options={nodes: 120}"]
+    assert main(["convert_official", str(file), *config, *sizes, "-o", str(tmp_path / "run")]) == 0
+    cfg, model = load_run(tmp_path / "run")
+    assert cfg.model.options == {"nodes": 120, "inputs": 16, "readout": 20, "times": 5, "stem_channels": 8}
+    assert model.body_stages()[0].selected.numel() == 2880
+
+
+def test_the_solvers_side_effect_is_written_into_the_run(golden, tmp_path):
+    state = golden("tiny_continuous_time_dnw").state
+    torch.save({"model": {f"module.{name}": value for name, value in state.items()}}, tmp_path / "old.pt")
+    config = ["--config", "cifar10/tiny_continuous_time_dnw"]
+    assert main(["convert_official", str(tmp_path / "old.pt"), *config, "-o", str(tmp_path / "run")]) == 0
+    cfg, model = load_run(tmp_path / "run")
+    assert cfg.model.inplace_relu
+    assert model.body.clip

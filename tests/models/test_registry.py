@@ -8,6 +8,8 @@ import pytest
 import torch
 
 import dnw_graph as dg
+from dnw_graph import build_model
+from dnw_graph.config import config_from_dict
 from dnw_graph.errors import InputError
 from dnw_graph.graph.budget import edges_for_width
 from dnw_graph.models import is_wired, network_names
@@ -85,3 +87,51 @@ def test_what_is_no_configuration_is_refused_with_how_to_read_one(wrong):
 def test_networks_are_listed():
     tiny = ["tiny_continuous_time", "tiny_discrete_time", "tiny_static"]
     assert network_names() == ["mobilenet_v1", "mobilenet_v1_dense", "shufflenet_v2", *tiny]
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "levels"),
+    [
+        ("tiny_static", {"groups": [4, 6, 8], "readout": 3}, [4, 6, 8, 3]),
+        ("tiny_discrete_time", {"nodes": 20, "inputs": 4, "readout": 5, "times": 3}, [20, 20]),
+        ("tiny_continuous_time", {"nodes": 20, "inputs": 4, "readout": 5}, [20, 20]),
+        ("mobilenet_v1", {"blocks": [[4, 6, 1, 1], [6, 8, 2, 2]]}, [4, 6, 8, 8]),
+    ],
+)
+def test_sizes_come_from_the_configuration(network, options, levels):
+    model = {"network": network, "density": 0.2, "image_size": 32, "num_classes": 10, "options": options}
+    training = {"epochs": 1, "batch_size": 8}
+    cfg = config_from_dict({"model": model, "data": {"dataset": "digits"}, "training": training})
+    built = build_model(cfg)
+    assert [level.size for level in built.layout.levels] == levels
+    assert built.layout.evaluations == {"tiny_discrete_time": 3, "tiny_continuous_time": 0}.get(network)
+    assert built(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "sentence"),
+    [
+        (
+            "tiny_static",
+            {"groups": [4, 6], "readout": 9},
+            "readout 9 is more than the last group",
+        ),
+        (
+            "tiny_static",
+            {"reedout": 9},
+            "model.options.reedout is no setting of network",
+        ),
+        (
+            "tiny_discrete_time",
+            {"nodes": 10, "inputs": 11, "readout": 2},
+            "cannot have 11 inputs and 2",
+        ),
+        ("mobilenet_v1", {"blocks": [[4, 6, 1, 1], [8, 8, 2, 2]]}, "8 input nodes follow levels of 6"),
+        ("mobilenet_v1", {"blocks": [[4, 6, 3, 1]]}, r"model.options.blocks.0.2 3 is not valid"),
+    ],
+)
+def test_sizes_that_make_no_network_are_one_sentence(network, options, sentence):
+    model = {"network": network, "density": 0.2, "image_size": 32, "num_classes": 10, "options": options}
+    training = {"epochs": 1, "batch_size": 8}
+    with pytest.raises(InputError, match=sentence):
+        build_model(config_from_dict({"model": model, "data": {"dataset": "digits"}, "training": training}))
