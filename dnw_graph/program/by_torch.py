@@ -12,7 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dnw_graph.program.steps import Integrate, Messages, Repeat, Start, Step, sources_of, targets_of
+from dnw_graph.program.steps import (
+    Integrate,
+    Messages,
+    OneTarget,
+    Repeat,
+    Start,
+    Step,
+    sources_of,
+    targets_of,
+)
 
 Layers = Mapping[str, Callable[..., Tensor]]
 
@@ -92,7 +101,8 @@ def _run_one(step: Step, states: States, layers: Layers) -> None:
     elif isinstance(step, Integrate):
         states.put(step.state, _solved(step, states[step.state], layers))
     else:
-        source, target = (names[0] for names in (sources_of(step), targets_of(step)))
+        assert isinstance(step, OneTarget)
+        source, target = step.source, step.target
         if isinstance(step, Start) and states.get(source) is None:
             # What constant channels send is 0 everywhere.
             return

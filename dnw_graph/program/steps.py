@@ -162,22 +162,23 @@ class Integrate(Step):
     clip: bool = False
 
 
+Channelwise = (NodeOperation, Norm, Pool)
+OneTarget = (Convolution, NodeOperation, Norm, Start, Pool, Linear)
+Flat = (*OneTarget, Messages)
+Evaluations = (Repeat, Integrate)
+
+
 def sources_of(step: Step) -> tuple[str, ...]:
     """States that a step reads; those that it only adds to are not among them."""
-    return (
-        (step.source,) if isinstance(step, Flat) else (step.state,) if isinstance(step, Evaluations) else ()
-    )
+    if isinstance(step, Evaluations):
+        return (step.state,)
+    return (step.source,) if isinstance(step, Flat) else ()
 
 
 def targets_of(step: Step) -> tuple[str, ...]:
     """States that a step writes."""
     if isinstance(step, Edges):
         return step.targets
-    if isinstance(step, (Repeat, Integrate)):
+    if isinstance(step, Evaluations):
         return (step.state,)
-    return (step.target,) if isinstance(step, (Convolution, NodeOperation, Norm, Pool, Linear)) else ()
-
-
-Channelwise = (NodeOperation, Norm, Pool)
-Flat = (Convolution, NodeOperation, Norm, Edges, Pool, Linear)
-Evaluations = (Repeat, Integrate)
+    return (step.target,) if isinstance(step, OneTarget) else ()
