@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 import torch.nn.modules.module as module_hooks
 from torch import Tensor, nn
+from torch.utils.module_tracker import ModuleTracker
 
 from dnw_graph.message_passing.backend import takes_slices
 from dnw_graph.message_passing.edge_index import EdgeIndex
@@ -35,7 +36,9 @@ def refusal(wired: WiredStage, operations: Sequence[NodeOperation], z: Tensor) -
 
 def keeps_apart(operations: Sequence[NodeOperation]) -> str | None:
     """What about a stage's modules the operator cannot do, whatever the features; None if nothing."""
-    if any(getattr(module_hooks, f"_global{hooks}") for hooks in _HOOKS):
+    everywhere = [hook for hooks in _HOOKS for hook in getattr(module_hooks, f"_global{hooks}").values()]
+    # Those of torch's FLOP counter and the like only note which module runs.
+    if not all(isinstance(getattr(hook, "__self__", None), ModuleTracker) for hook in everywhere):
         return "a hook is registered on all modules"
     for operation in operations:
         for module, kind in ((operation, NodeOperation), (operation.norm, (BatchNorm, InstanceNorm))):
