@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from dnw_graph.config import Config
     from dnw_graph.models.network import WiredNetwork
 
-PUBLISHED_NODES = 800
-
 HELP = "turn a checkpoint of the 2019 program into a run directory"
 
 WORDS = {
@@ -104,6 +102,8 @@ def prune_rate(cfg: Config, config: str) -> float:
     if model.width is not None:
         return float(1 - Fraction(str(model.width)))
     if model.edges is not None:
+        from dnw_graph.models.tiny_dynamic import PUBLISHED_NODES
+
         given = model.options or {}
         nodes = given.get("nodes", sum(given.get("groups", ())) or PUBLISHED_NODES)
         return float(1 - Fraction(model.edges, nodes**2))

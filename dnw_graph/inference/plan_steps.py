@@ -281,7 +281,7 @@ class _Planner:
             POOL, source, first, 0, 0, channels, option=int(step.window is not None), **constants
         )
         if step.window is not None:
-            _check_window(step, self.shapes[step.source])
+            step.check(step.window, *self.shapes[step.source][1:])
         self.builder.add(pool)
 
     def _classifier(self) -> Tables:
@@ -343,16 +343,6 @@ def _heard_together(program: Program) -> dict[str, list[str]]:
         for name in step.targets:
             of_target[name] = group
     return groups
-
-
-def _check_window(step: Pool, shape: tuple[int, int, int]) -> None:
-    assert step.window is not None
-    side = step.window[2]
-    if shape[1:] != (side, side):
-        raise ValueError(
-            f"the readout maps are {shape[1]}×{shape[2]}, not {side}×{side}; "
-            "give images of the network's own size"
-        )
 
 
 def _tile(pixels: int, sources: int, edges_per_target: float, block: int | None) -> tuple[int, int]:

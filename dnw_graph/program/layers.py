@@ -246,13 +246,8 @@ def pooled(maps: Tensor, window: tuple[int, int, int] | None) -> Tensor:
     Raises ValueError for maps of another size than the window's.
     """
     if window is not None:
-        first, end, side = window
-        height, width = maps.shape[-2:]
-        if (height, width) != (side, side):
-            raise ValueError(
-                f"the readout maps are {height}×{width}, not {side}×{side}; "
-                "give images of the network's own size"
-            )
+        kinds.Pool.check(window, *maps.shape[-2:])
+        first, end, _ = window
         maps = maps[..., first:end, first:end]
     return maps.mean(dim=(-2, -1), keepdim=True)
 

@@ -141,6 +141,7 @@ def _sum_so_far(name: str, size: int, like: Array, states: States) -> Array:
 def _pool(step: Pool, program: Program, states: States) -> None:
     maps = states[step.source]
     if step.window is not None:
+        step.check(step.window, *maps.shape[2:])
         first, end, _ = step.window
         maps = maps[:, :, first:end, first:end]
     states[step.target] = maps.mean(axis=(2, 3), keepdims=True)

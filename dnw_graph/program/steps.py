@@ -120,6 +120,16 @@ class Pool(Step):
     target: str
     window: tuple[int, int, int] | None = None
 
+    @staticmethod
+    def check(window: tuple[int, int, int] | None, height: int, width: int) -> None:
+        """Raise ValueError for maps of another size than the window's."""
+        if window is not None and (height, width) != (window[2], window[2]):
+            side = window[2]
+            raise ValueError(
+                f"the readout maps are {height}×{width}, not {side}×{side}; "
+                "give images of the network's own size"
+            )
+
 
 @dataclass(frozen=True)
 class Linear(Step):

@@ -216,3 +216,16 @@ def test_a_checkpoint_of_2019_gives_the_official_logits(golden_folder, fill, nam
 def test_sizes_that_make_no_network_are_refused(wrong):
     with pytest.raises(InputError, match="use"):
         network(tiny_discrete_time, **wrong)
+
+
+def test_every_executor_refuses_maps_that_the_head_would_misread():
+    model, large = network(tiny_discrete_time), torch.zeros(1, 3, 40, 40, dtype=torch.float64)
+    executors = (
+        model,
+        lambda images: evaluate(lower(model), images.numpy()),
+        dg.compile(model, "csr"),
+        lambda images: dg.compile(copy.deepcopy(model).float(), "native")(images.float()),
+    )
+    for run_on in executors:
+        with pytest.raises(ValueError, match="the readout maps are 10×10, not 8×8"):
+            run_on(large)
