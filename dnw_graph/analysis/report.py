@@ -59,6 +59,7 @@ def analyze(
     checkpoint: str = "best",
     random: RandomGraphs | None = None,
     measures: Collection[str] = (),
+    strict: bool = True,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """All measures of each wiring, and the overlap of every two.
@@ -67,16 +68,16 @@ def analyze(
     checkpoint  which one of a run directory: best or last
     random      the random graphs to compare with; None: the default ones
     measures    names of those that are wanted; empty: all
+    strict      refuse what is wanted by name and cannot be computed; else a note says so
     tell        is called with what is being done
-    Raises InputError for what cannot be read or compared, and for a measure that is asked for by name but
-    cannot be computed.
+    Raises InputError for what cannot be read or compared, for an unknown measure, and as `strict` says.
     """
     chosen = _chosen(measures)
     sources = []
     for path in paths:
         tell(f"reading {path}")
         sources.append(read_source(path, checkpoint))
-    _check(sources, chosen, measures)
+    _check(sources, measures if strict else ())
     random = random or RandomGraphs()
     comparison = Comparison(random, chosen, tell)
     rows: list[Row] = []
@@ -102,7 +103,7 @@ def _chosen(names: Collection[str]) -> tuple[Measure, ...]:
     return tuple(measure for measure in MEASURES if not names or measure.name in names)
 
 
-def _check(sources: Sequence[Source], chosen: Sequence[Measure], names: Collection[str]) -> None:
+def _check(sources: Sequence[Source], names: Collection[str]) -> None:
     for source in sources[1:]:
         if source.wiring.layout != sources[0].wiring.layout:
             first = sources[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,11 +20,13 @@ class Kind:
     summary  one line, for help
     pair     whether it is drawn of two wirings
     film     whether it moves: a .gif instead of a picture
+    past     whether it shows a whole training, not one moment
     """
 
     summary: str
     pair: bool = False
     film: bool = False
+    past: bool = False
 
 
 KINDS = {
@@ -32,9 +35,11 @@ KINDS = {
     "levels": Kind("how many edges go from each level to each later one, beside chance"),
     "degrees": Kind("how the edges are shared among the nodes, beside random wirings"),
     "kernels": Kind("the 3×3 convolutions of the busiest nodes"),
-    "turnover": Kind("how the wiring changed over training (needs a run directory)"),
+    "turnover": Kind("how the wiring changed over training (needs a run directory)", past=True),
     "compare": Kind("two wirings of one network (needs --with)", pair=True),
-    "film": Kind("the adjacency, epoch by epoch, as an animated .gif (needs a run directory)", film=True),
+    "film": Kind(
+        "the adjacency, epoch by epoch, as an animated .gif (needs a run directory)", film=True, past=True
+    ),
 }
 """A kind's module in this package has its name and a function NAME_figure; `film` has film_bytes."""
 
@@ -73,9 +78,17 @@ def check_request(name: str, path: Path, *, other: bool) -> None:
         )
 
 
-def draw(name: str, path: str | Path, subject: Any, other: Any = None) -> None:
+def draw(
+    name: str,
+    path: str | Path,
+    subject: Any,
+    other: Any = None,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
     """Draw a `Subject` (and another one, where the kind is of two) to a file.
 
+    tell  is called with what is being drawn, before each frame of a film
     The same run gives the same bytes. Raises InputError for what cannot be drawn or written.
     """
     from dnw_graph.figures.picture import picture_bytes
@@ -87,7 +100,9 @@ def draw(name: str, path: str | Path, subject: Any, other: Any = None) -> None:
     module = import_module(f"dnw_graph.figures.{name}")
     with drawing():
         if KINDS[name].film:
-            content: bytes = module.film_bytes(subject)
+            content: bytes = module.film_bytes(
+                subject, lambda number, count: tell(f"drawing frame {number} of {count}")
+            )
         else:
             subjects = (subject, other) if KINDS[name].pair else (subject,)
             content = picture_bytes(getattr(module, f"{name}_figure")(*subjects), path.suffix.lower())

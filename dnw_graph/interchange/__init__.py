@@ -29,6 +29,7 @@ def save_graph(
     stage: int | None = None,
     threshold: float | None = None,
     without_dead: bool = False,
+    strongest: int | None = None,
     report: Report = silent,
 ) -> None:
     """Write the wiring of a network's body, or a graph, to a file; the suffix names the format.
@@ -37,6 +38,7 @@ def save_graph(
     stage         only the levels of this stage, its input level included, and the edges between them
     threshold     only edges with |weight| >= threshold
     without_dead  no dead nodes, and no edges to them; constant nodes stay, since they change the outputs
+    strongest     only so many edges of largest |weight|, and the nodes at their ends
     report        is told now and then how many more nodes and edges have been written
 
     The bytes depend on the graph alone. A Small network's wired classifier is not in it: that is
@@ -55,7 +57,8 @@ def save_graph(
 
         model = graph_of(model)
     check_graph(model, "the graph to be saved", allow_part=True)
-    module.write(part_of(model, stage=stage, threshold=threshold, without_dead=without_dead), path, report)
+    part = part_of(model, stage=stage, threshold=threshold, without_dead=without_dead, strongest=strongest)
+    module.write(part, path, report)
 
 
 def load_graph(path: str | PathLike[str], format: str | None = None, *, trusted: bool = False) -> Graph:
