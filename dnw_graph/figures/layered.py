@@ -33,27 +33,34 @@ def layered_figure(subject: Subject) -> Figure:
         grid = figure.add_gridspec(2, 2, height_ratios=(2.2, 1), width_ratios=(60, 1))
         above = figure.add_subplot(grid[0, 0])
         draw_pair_map(figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1]), subject)
-    places = _places(subject)
-    pairs = sum(len(pairs_of(stage)) for stage in subject.stages)
-    drawn = strongest_edges(subject, min(MAX_LINES, LINES_PER_PAIR * pairs))
-    _shade_stages(above, subject)
-    _draw_edges(above, subject, drawn, places)
-    _draw_nodes(above, subject, places)
+    drawn = draw_layers(above, subject)
     label_levels(above, subject, subject.levels)
-    above.set_yticks([])
-    above.set_ylim(-1.05, 1.19)
-    style.bare(above)
     which = "the strongest" if subject.is_dynamic else "the strongest of each pair of levels"
     above.legend(
         handles=_legend(subject),
         loc="lower center",
         bbox_to_anchor=(0.5, 1.0),
         ncols=5,
-        title=f"lines: {len(drawn):,} of {len(subject.edges):,} edges, {which}; "
+        title=f"lines: {drawn:,} of {len(subject.edges):,} edges, {which}; "
         "nodes: live on top, dead at the bottom",
         alignment="center",
     )
     return figure
+
+
+def draw_layers(axes: Axes, subject: Subject) -> int:
+    """A column per level with a mark for each node, and the strongest edges; returns how many those are."""
+    places = _places(subject)
+    pairs = sum(len(pairs_of(stage)) for stage in subject.stages)
+    drawn = strongest_edges(subject, min(MAX_LINES, LINES_PER_PAIR * pairs))
+    _shade_stages(axes, subject)
+    _draw_edges(axes, subject, drawn, places)
+    _draw_nodes(axes, subject, places)
+    axes.set_xlim(-0.5, len(subject.levels) - 0.5)
+    axes.set_ylim(-1.05, 1.19)
+    axes.set_yticks([])
+    style.bare(axes)
+    return len(drawn)
 
 
 def strongest_edges(subject: Subject, count: int) -> Array:

@@ -1,4 +1,4 @@
-"""Build the documentation site in build/site: the pages of docs/, README.md and friends, and the API reference.
+"""Build the documentation site in build/site: docs/, README.md and its like, and the API reference.
 
     python docs/site/build.py
 

@@ -19,7 +19,7 @@ class Columns(Extension):
 
 
 def as_markdown(text: str) -> str:
-    """Lines `name   meaning`, with deeper continuation lines, as a list; sentences as paragraphs of their own."""
+    """Lines `name   meaning` as a list; sentences on errors and sources as paragraphs of their own."""
     lines: list[str] = []
     in_list = False
     for line in text.splitlines():
