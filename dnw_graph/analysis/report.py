@@ -143,8 +143,8 @@ def _shortages(source: Source, chosen: Sequence[Measure], draws: int) -> Iterato
     for measure in chosen:
         possible = measure.draws(draws, source.wiring.num_edges)
         if measure.numbers is not None and measure.random and possible < draws:
-            few = f"{possible} random graphs instead of {draws}, for they take long at this size"
-            yield f"{source.name}: {measure.name} beside {few}"
+            few = f"{possible} random graphs instead of {draws}, because they take long at this size"
+            yield f"{source.name}: {measure.name} compared with {few}"
     if source.stored is None and (TURNOVER in chosen or AGES in chosen):
         yield source.missing
 

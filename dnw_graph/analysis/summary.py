@@ -66,8 +66,8 @@ def summary_of(report: Report) -> Table:
         columns.append("wiring" if len(names) == 1 else name)
         for line, row in zip(cells, mine, strict=True):
             line.append("" if row is None else number_text(row.value, row.unit))
-        following = names[position + 1] if position + 1 < len(names) else None
         beside = [row.random if row is not None else None for row in mine]
+        following = names[position + 1] if position + 1 < len(names) else ""
         theirs = [found.get((following, item.measure.name, item.quantity)) for item in items]
         shared = following and beside == [row.random if row is not None else None for row in theirs]
         if any(beside) and not shared:

@@ -39,13 +39,12 @@ def compare_figure(one: Subject, other: Subject) -> Figure:
     )
     figure = style.new_figure(HEIGHT, "Compare: two wirings of one network", "\n".join(lines))
     # All edges of a dynamic network join the same two levels.
-    above = ["common", "common"] if one.is_dynamic else ["ratios", "common"]
-    axes = figure.subplot_mosaic([above, ["distribution", "nodes"]], height_ratios=(1.1, 1))
+    axes = figure.subplot_mosaic("CC;DN" if one.is_dynamic else "RC;DN", height_ratios=(1.1, 1))
     if not one.is_dynamic:
-        _draw_ratios(axes["ratios"], one, other)
-    _draw_common(axes["common"], one, other)
-    _draw_distribution(axes["distribution"], one, other)
-    _draw_nodes(axes["nodes"], one, other)
+        _draw_ratios(axes["R"], one, other)
+    _draw_common(axes["C"], one, other)
+    _draw_distribution(axes["D"], one, other)
+    _draw_nodes(axes["N"], one, other)
     return figure
 
 
@@ -83,7 +82,7 @@ def _draw_ratios(axes: Axes, one: Subject, other: Subject) -> None:
     axes.set_xlim(0.5, None)
     axes.set_ylim(len(rows) - 1.5, None)
     axes.set(xlabel="to level", ylabel="from level")
-    axes.set_title("edges of B beside edges of A (×1: as many)")
+    axes.set_title("edges of B relative to edges of A (×1: as many)")
     style.bare(axes)
 
 

@@ -100,6 +100,6 @@ def _explain(figure: Figure) -> None:
         ],
         loc="outside lower center",
         ncols=2,
-        title="area: weight beside the kernel's largest; below: channel in its level, edges in → out",
+        title="area: weight relative to the kernel's largest; below: channel in its level, edges in → out",
         alignment="center",
     )

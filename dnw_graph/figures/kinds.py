@@ -32,8 +32,8 @@ class Kind:
 KINDS = {
     "layered": Kind("levels as columns of nodes, the strongest edges, and totals from level to level"),
     "adjacency": Kind("which nodes send to which, as densities, sorted by level"),
-    "levels": Kind("how many edges go from each level to each later one, beside chance"),
-    "degrees": Kind("how the edges are shared among the nodes, beside random wirings"),
+    "levels": Kind("how many edges go from each level to each later one, compared with chance"),
+    "degrees": Kind("how the edges are shared among the nodes, compared with random wirings"),
     "kernels": Kind("the 3×3 convolutions of the busiest nodes"),
     "turnover": Kind("how the wiring changed over training (needs a run directory)", past=True),
     "compare": Kind("two wirings of one network (needs --with)", pair=True),

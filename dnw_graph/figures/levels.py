@@ -152,12 +152,12 @@ def _explain(figure: Figure, axes: Axes, subject: Subject, flows: Sequence[Flow]
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"×{value:g}"))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.spines["outline"].set_visible(False)
-    bar.set_label("edges beside random wirings of equal budget (mean)")
+    bar.set_label("edges relative to random wirings of equal budget (mean)")
     total = sum(flow.edges for flow in flows)
     skipping = sum(flow.edges for flow in flows if flow.target - flow.source > 1)
     chance = sum(flow.chance for flow in flows if flow.target - flow.source > 1)
     share, expected = skipping / max(total, 1), chance / max(total, 1)
-    text = "numbers: edges, and edges beside those of random wirings (×1: as many); "
+    text = "numbers: edges, and their ratio to those of random wirings (×1: as many); "
     text += f"{share:.0%} of the edges skip a level, {expected:.0%} by chance"
     if note := subject.carry_note:
         text += f"\n{note}"

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
-from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
-from matplotlib.transforms import offset_copy
+from matplotlib.transforms import ScaledTranslation, Transform
 
 from dnw_graph.figures import style
 from dnw_graph.graph.layout import Layout, Stage
@@ -45,13 +44,14 @@ def marks_of(layout: Layout, stage: Stage, readout: int) -> Iterator[Mark]:
 
 def draw_mark(axes: Axes, mark: Mark) -> None:
     """Above the columns of nodes that receive, left of the rows of nodes that send."""
-    assert isinstance(axes.figure, FigureBase)
+    assert axes.figure is not None
+    points = axes.figure.dpi_scale_trans
     if mark.receives:
-        above = offset_copy(axes.get_xaxis_transform(), axes.figure, y=_DISTANCE, units="points")
+        above = axes.get_xaxis_transform() + ScaledTranslation(0, _DISTANCE / 72, points)
         _draw_bar(axes, mark, [mark.first, mark.end], [1, 1], above)
     if mark.sends:
-        beside = offset_copy(axes.get_yaxis_transform(), axes.figure, x=-_DISTANCE, units="points")
-        _draw_bar(axes, mark, [0, 0], [mark.first, mark.end], beside)
+        left = axes.get_yaxis_transform() + ScaledTranslation(-_DISTANCE / 72, 0, points)
+        _draw_bar(axes, mark, [0, 0], [mark.first, mark.end], left)
         axes.tick_params(axis="y", pad=_PAD)
 
 
@@ -59,7 +59,7 @@ def legend_line(mark: Mark) -> Line2D:
     return Line2D([], [], color=mark.colour, linewidth=_WIDTH, label=mark.text)
 
 
-def _draw_bar(axes: Axes, mark: Mark, x: list[int], y: list[int], transform: object) -> None:
+def _draw_bar(axes: Axes, mark: Mark, x: list[int], y: list[int], transform: Transform) -> None:
     bar = Line2D(x, y, color=mark.colour, linewidth=_WIDTH, solid_capstyle="butt", clip_on=False)
-    bar.set_transform(transform)  # type: ignore[arg-type]
+    bar.set_transform(transform)
     axes.add_artist(bar)

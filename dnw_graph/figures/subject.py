@@ -148,6 +148,7 @@ def read_subject(path: str | Path, checkpoint: str = "best") -> Subject:
 def _of_run(path: Path, checkpoint: str) -> Subject:
     from dnw_graph.interchange.extract import graph_of
     from dnw_graph.models.dynamic import DynamicBody
+    from dnw_graph.models.network import WiredNetwork
     from dnw_graph.runs.checkpoint import read_state
     from dnw_graph.runs.directory import locate_checkpoint, run_of
     from dnw_graph.runs.load import load_run
@@ -161,6 +162,7 @@ def _of_run(path: Path, checkpoint: str) -> Subject:
         )
     run = run_of(directory)
     position = read_state(directory).get("position", {})
+    assert isinstance(model, WiredNetwork)
     moment = moment_of(position.get("epoch", 0), position.get("step", 0), imported=bool(model.facts.official))
     about = {"dataset": cfg.data.dataset, "moment": moment}
     # Of no other network is it part of the drawing.

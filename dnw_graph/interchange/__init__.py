@@ -65,7 +65,7 @@ def load_graph(path: str | PathLike[str], format: str | None = None, *, trusted:
     """Read a graph that `save_graph` wrote. Files are checked and may come from anywhere.
 
     format   its name (see `formats.BY_NAME`), where the suffix does not tell
-    trusted  read DGL's .bin files too: DGL's own reader is C++ code that believes its file
+    trusted  read DGL's .bin files too: DGL's own reader is C++ code that does not validate its file
 
     Raises InputError for an unknown suffix, a format that is not read, and for a file that is missing,
     damaged, too large, or no wiring.
@@ -78,7 +78,7 @@ def load_graph(path: str | PathLike[str], format: str | None = None, *, trusted:
         raise InputError(f"{path}: {found.unread}; load one of {', '.join(READABLE)}")
     if found.trusted_only and not trusted:
         raise InputError(
-            f"{path}: DGL's own reader believes whatever a file says; give trusted=True for a file of yours, "
+            f"{path}: DGL's own reader does not validate files; give trusted=True for a file of your own, "
             f"or load one of {', '.join(READABLE)}"
         )
     graph: Graph = found.load().read(path)
