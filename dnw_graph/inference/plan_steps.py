@@ -53,14 +53,16 @@ def plan_of(
     block         sources whose edges a tile of targets walks before the next ones'; None: as many as stay in
                   the first-level cache, where targets have edges enough
     tile          pixels of a tile of messages; None: by size of maps and number of sources
-    Raises ValueError for a program that the engine cannot run, see `lacks`, or images of another size than
-    its pooling wants.
+    Raises ValueError for a program that the engine cannot run, see `lacks`, images of another size than its
+    pooling wants, and strips of a stage with instance norms, which need whole maps.
     """
     if (reason := lacks(program)) is not None:
         raise ValueError(f"the engine lacks {reason}")
     planner = _Planner(program, given, Builder(image, block, tile))
     if fused_stages is None:
-        fused_stages = int(planner.bytes_of_first_stage() > _LARGE)
+        fused_stages = int(planner.bytes_of_first_stage() > _LARGE and not planner.norms_maps(1))
+    elif fused_stages and planner.norms_maps(fused_stages):
+        raise ValueError("instance norms need whole maps, and no stage of strips has them; fuse none")
     return planner.plan(fused_stages, strip_rows)
 
 
@@ -95,6 +97,16 @@ class _Planner:
             return 0
         _, height, width = self.shapes[operations[0].source]
         return 4 * height * width * sum(self.shapes[name][0] for name in names)
+
+    def norms_maps(self, fused_stages: int) -> bool:
+        """Whether some norm measures maps in what runs strip by strip, with so many stages fused."""
+        parts: list[str] = []
+        for step in self.program.steps:
+            if isinstance(step, NodeOperation):
+                parts += [step.part] if step.part not in parts else []
+                if len(parts) <= fused_stages + 1 and step.spec.norm == "instance":
+                    return True
+        return False
 
     def plan(self, fused_stages: int, strip_rows: int) -> Tables:
         builder = self.builder
