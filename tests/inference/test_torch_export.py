@@ -27,4 +27,6 @@ def test_torch_compile_gives_the_same_logits():
     network = dg.compile(dg.build_model(dg.load_config("digits/tiny_static_random")).eval())
     images = torch.randn(2, 3, 32, 32)
     wanted = network(images)
-    assert (torch.compile(network, backend="aot_eager")(images) - wanted).abs().max() < 2e-5 * wanted.abs().max()
+    assert (
+        torch.compile(network, backend="aot_eager")(images) - wanted
+    ).abs().max() < 2e-5 * wanted.abs().max()
