@@ -249,7 +249,7 @@ def test_python_without_a_dgl_wheel_is_named(interpreter: Interpreter) -> None:
     """
     assert interpreter(code, fakes={}) == (
         "DGL has no wheel for Python 3.13; use Python 3.10, 3.11 or 3.12, or what needs no DGL: "
-        "the other backends, GraphML, npz and node-link files, dg.to_networkx."
+        "the other backends, GraphML, npz and node-link files, dg.to_networkx, dg.to_pyg."
     )
 
 
