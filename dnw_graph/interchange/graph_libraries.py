@@ -24,8 +24,8 @@ def to_networkx(model: nn.Module | Graph) -> networkx.DiGraph:
 
     Nodes are ints, numbered level by level, with the data that files have: level channel stage resolution
     stride status carry norm scale shift eps kernel (a tuple of nine floats, row by row). The last four are
-    NaN where a node has no operation (norm is "none"). Edges have weight and id; `graph` holds the attributes.
-    All are plain Python values.
+    NaN where a node has no operation (norm is "none"). Edges have weight and id; `graph` holds the
+    attributes. All are plain Python values.
     Raises InputError for a network without a wiring, and for a graph that is none.
     """
     import networkx
