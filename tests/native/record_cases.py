@@ -3,8 +3,8 @@
     python tests/native/record_cases.py
 
 replay.c reads the file on processors that have no Python here. A case is a row of blocks: numbers (int64)
-that begin with its kind, then arrays in the order of replay.c. A block is the number of its bytes (int64), then
-the data, padded to 8 bytes. Results are those of NumPy or of torch in float64.
+that begin with its kind, then arrays in the order of replay.c. A block is the number of its bytes (int64),
+then the data, padded to 8 bytes. Results are those of NumPy or of torch in float64.
 """
 
 from __future__ import annotations
