@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dnw_graph.config import load_config
     from dnw_graph.inference import compile
     from dnw_graph.interchange import load_graph, save_graph
-    from dnw_graph.interchange.networkx_graph import to_networkx
+    from dnw_graph.interchange.graph_libraries import to_dgl, to_networkx, to_pyg
     from dnw_graph.interchange.official import from_official
     from dnw_graph.models.registry import build_model
 
@@ -28,7 +28,9 @@ _HOMES = {
     "load_config": "dnw_graph.config",
     "load_graph": "dnw_graph.interchange",
     "save_graph": "dnw_graph.interchange",
-    "to_networkx": "dnw_graph.interchange.networkx_graph",
+    "to_dgl": "dnw_graph.interchange.graph_libraries",
+    "to_networkx": "dnw_graph.interchange.graph_libraries",
+    "to_pyg": "dnw_graph.interchange.graph_libraries",
 }
 
 __all__ = [
@@ -40,7 +42,9 @@ __all__ = [
     "load_config",
     "load_graph",
     "save_graph",
+    "to_dgl",
     "to_networkx",
+    "to_pyg",
 ]
 
 

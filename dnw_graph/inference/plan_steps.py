@@ -301,7 +301,7 @@ class _Planner:
         (pooled,) = [step.target for step in self.program.steps if isinstance(step, Pool)]
         channels, classes = self.shapes[pooled][0], self.shapes[LOGITS][0]
         length, constants = padded(max(channels, 1), LINE), self.builder.constants
-        logits = np.zeros(classes, dtype=np.float32)
+        logits: Array = np.zeros(classes, dtype=np.float32)
         incoming = self.incoming.get(LOGITS, _Incoming())
         if incoming.base is not None:
             logits = logits + incoming.base.reshape(-1)

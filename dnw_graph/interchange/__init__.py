@@ -1,24 +1,34 @@
 """Wirings to and from files, one format per file of this package, and official checkpoints.
 
 A format is a module with `write(graph, path, report)` and, if it can be read back, `read(path)`; `formats`
-lists them. What they write is what `schema` says of a graph's nodes, edges and attributes.
+lists them. What they write is what `schema` says of a graph's nodes, edges and attributes. Importing this
+package imports no NumPy: help lists the formats.
 """
 
 from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.formats import FORMATS, READABLE, find_format
-from dnw_graph.interchange.graph import Graph
 from dnw_graph.interchange.text import Report, silent
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from dnw_graph.interchange.graph import Graph
+
 __all__ = ["FORMATS", "Graph", "load_graph", "save_graph"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Graph":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from dnw_graph.interchange.graph import Graph
+
+    return Graph
 
 
 def save_graph(
@@ -45,6 +55,7 @@ def save_graph(
     not there, a graph too large for the format, or a place that cannot be written.
     """
     from dnw_graph.interchange.check import check_graph
+    from dnw_graph.interchange.graph import Graph
     from dnw_graph.interchange.part import part_of
 
     path = Path(path)

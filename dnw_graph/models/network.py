@@ -162,7 +162,7 @@ class WiredNetwork(nn.Module):
     def graph(self) -> dgl.DGLGraph:
         """The current wiring of the body as one acyclic DGL graph; `WiringData` describes its data.
 
-        Raises InputError where DGL is not installed; `dg.to_networkx` and `dg.save_graph` need none.
+        Raises InputError where DGL is not installed; `dg.to_networkx` and `dg.to_pyg` need none.
         """
         return channel_graph(self.wiring_data())
 

@@ -132,11 +132,9 @@ def norm_of(step: NodeOperation | Norm) -> tuple[str, float]:
 def _follow(step: Step, program: Program, sides: dict[str, tuple[int, int]]) -> None:
     """Sides of the maps that a step writes."""
     if isinstance(step, Convolution):
-        height, width = sides[step.source]
         kernel = program.tensor(step, "weight").shape[2]
-        sides[step.target] = tuple(
-            (side + 2 * step.padding - kernel) // step.stride + 1 for side in (height, width)
-        )
+        height, width = ((side + 2 * step.padding - kernel) // step.stride + 1 for side in sides[step.source])
+        sides[step.target] = height, width
     elif isinstance(step, NodeOperation):
         height, width = sides[step.source]
         sides[step.target] = -(-height // step.spec.stride), -(-width // step.spec.stride)

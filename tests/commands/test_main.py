@@ -260,10 +260,27 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(re.search(rf"\n    {name}\s", out) for name in entry.COMMANDS)
 
 
-def test_package_imports_nothing_heavy() -> None:
-    heavy = ("torch", "dgl", "torchvision", "pydantic", "yaml", "numpy")
-    done = python(f"import dnw_graph, sys; dir(dnw_graph); print([x for x in {heavy} if x in sys.modules])")
-    assert done.stdout == "[]\n"
+FOREIGN = (
+    "{name.partition('.')[0] for name in sys.modules} - started - {'dnw_graph'} - sys.stdlib_module_names"
+)
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["--version"], *([name, "--help"] for name in entry.COMMANDS)])
+def test_help_imports_the_standard_library_alone(argv: list[str]) -> None:
+    """What makes it quick. Of our own rooms, it needs none that needs another package."""
+    done = python(
+        "import sys; started = {name.partition('.')[0] for name in sys.modules}; "
+        f"from dnw_graph.commands.main import main; main({argv}); print({FOREIGN})"
+    )
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_importing_the_package_imports_the_standard_library_alone() -> None:
+    done = python(
+        "import sys; started = {name.partition('.')[0] for name in sys.modules}; "
+        f"import dnw_graph; dir(dnw_graph); print({FOREIGN})"
+    )
+    assert done.stdout == "set()\n"
 
 
 def test_configuration_needs_no_torch() -> None:
