@@ -62,12 +62,10 @@ def read_source(path: str | Path, checkpoint: str = "best") -> Source:
 
 def _from_run(name: str, path: Path, checkpoint: str) -> Source:
     # They need torch, which files do not.
-    from dnw_graph.runs.directory import locate_checkpoint, run_of
     from dnw_graph.runs.load import load_run
 
-    _, model = load_run(path, checkpoint=checkpoint)
-    graph = _graph_of(model, name)
-    run = run_of(locate_checkpoint(path, checkpoint))
+    found = load_run(path, checkpoint=checkpoint)
+    graph, run = _graph_of(found.model, name), found.path
     wiring = wiring_from_graph(graph, name)
     if not any((run / "wiring").glob("epoch_*.npz")):
         missing = f"{name}: no turnover, for the run has no stored wirings (wiring/epoch_*.npz)"

@@ -103,7 +103,8 @@ def _of_config(name: str, cfg: Config, removing: bool = False) -> Counted:
 def _of_run(path: str, removing: bool = False) -> Counted:
     from dnw_graph.runs import load_run
 
-    cfg, model = load_run(path)
+    run = load_run(path)
+    cfg, model = run.config, run.model
     return _counted(path, f"run {path}", cfg, model, removing)
 
 
