@@ -16,8 +16,9 @@ from dnw_graph.inference.plan_steps import plan_of
 from dnw_graph.inference.profile import OperationTime, profiled
 from dnw_graph.message_passing import usable_backend
 from dnw_graph.message_passing.executed import Executed, record, recording
+from dnw_graph.models.batch import check_batch, refuse_tracers
 from dnw_graph.models.lower import lower
-from dnw_graph.models.network import WiredNetwork, check_batch
+from dnw_graph.models.network import WiredNetwork
 from dnw_graph.native.tables import Tables
 from dnw_graph.program.layers import Choice
 from dnw_graph.program.program import IMAGES, LOGITS
@@ -66,6 +67,7 @@ class CompiledNetwork(nn.Module):
         self.engine_lacks = lacks(self.program)
         like = model.body_stages()[0].weight
         self.register_buffer("_like", like.new_zeros(()), persistent=False)
+        self._only_size = model.only_size
         self._given: dict[tuple[object, ...], dict[str, Tensor]] = {}
         self._engine = Engine(self._plan, _KEPT_SIZES)
         self.to(like.device, like.dtype)
@@ -79,7 +81,7 @@ class CompiledNetwork(nn.Module):
     @torch.no_grad()
     def run(self, images: Tensor) -> tuple[Tensor, Executed]:
         """Logits, and the multiply-accumulates requested from the kernels; `.macs` is per image."""
-        check_batch(images)
+        self._check(images)
         if self._runs_natively():
             return self._run_native(images)
         given = self._given_for(*images.shape[2:])
@@ -96,7 +98,7 @@ class CompiledNetwork(nn.Module):
         Seconds are those of the calling thread, one of a team; last comes what it waits for the others.
         Raises InputError if the network does not run in the engine, or the image does not fit it.
         """
-        check_batch(images)
+        self._check(images)
         if not self._runs_natively():
             why = f": the engine lacks {self.engine_lacks}" if self.engine_lacks else ""
             raise InputError(f"a profile is of backend native only; this network runs on {self.backend}{why}")
@@ -117,6 +119,10 @@ class CompiledNetwork(nn.Module):
             record(macs)
         _last_executed(self)[0] = executed.macs
         return logits, executed
+
+    def _check(self, images: Tensor) -> None:
+        refuse_tracers(images)
+        check_batch(images, self._like, self._only_size)  # type: ignore[arg-type]
 
     def _check_native(self, images: Tensor) -> None:
         channels = self.program.channels[IMAGES]

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dnw_graph.errors import InputError
 from dnw_graph.graph.channel_graph import WiringData, channel_graph, selected_ends, wiring_data
 from dnw_graph.graph.layout import Ints, Layout
 from dnw_graph.graph.status import Flags
+from dnw_graph.models.batch import check_batch, refuse_tracers
 from dnw_graph.models.body import Body
 from dnw_graph.models.facts import Facts
-from dnw_graph.models.heads import WiredClassifier
+from dnw_graph.models.heads import TinyHead, WiredClassifier
 from dnw_graph.models.stage import WiredStage
 from dnw_graph.models.synchronised_norm import synchronise
 from dnw_graph.program.status import node_status
@@ -65,11 +65,17 @@ class WiredNetwork(nn.Module):
         self.facts = Facts()
 
     def forward(self, images: Tensor) -> Tensor:
-        check_batch(images)
+        refuse_tracers(images)
+        check_batch(images, self.body.stages[0].weight, self.only_size)  # type: ignore[arg-type]
         z = self.body(self.stem(images).transpose(0, 1).contiguous())
         return self.head(z.transpose(0, 1))
 
     # Structure
+
+    @property
+    def only_size(self) -> int | None:
+        """Side of the images that it can read, in pixels; None: any."""
+        return self.image_size if isinstance(self.head, TinyHead) else None
 
     @property
     def layout(self) -> Layout:
@@ -170,15 +176,3 @@ class WiredNetwork(nn.Module):
         """Take over the wiring and weights of a `dg.Graph`; see `dnw_graph.interchange.restore.load_into`."""
         # Upstairs, where files of wirings are known: only its place is here, as that of networks in `config`.
         resolve("dnw_graph.interchange.restore:load_into")(self, graph)
-
-
-def check_batch(images: Tensor) -> None:
-    """Raise InputError unless the images are a batch [B, 3, S, S]; a single one is often given without B."""
-    if isinstance(images, torch.fx.Proxy) or torch.jit.is_tracing():  # type: ignore[attr-defined]
-        raise InputError(
-            "torch.jit.trace and torch.fx.symbolic_trace cannot follow a wired network, whose path depends "
-            "on shapes; use torch.export.export(model, (images,))"
-        )
-    if not isinstance(images, Tensor) or images.dim() != 4:
-        found = f"shape {list(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-        raise InputError(f"images [B, 3, S, S] wanted, not {found}; a single image is images[None]")
