@@ -10,12 +10,13 @@ import numpy as np
 from dnw_graph.analysis.measure import Measure, Numbers, Place
 from dnw_graph.analysis.wiring import Wiring
 from dnw_graph.graph.layout import Ints
+from dnw_graph.shown import Shown
 
 SEED = 0
 
 
-@dataclass(frozen=True)
-class Communities:
+@dataclass(frozen=True, repr=False)
+class Communities(Shown):
     """A partition of the nodes of one stage that have an edge in it.
 
     members     node numbers of each community, ascending; the largest community first

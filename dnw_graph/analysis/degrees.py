@@ -9,10 +9,11 @@ import numpy as np
 from dnw_graph.analysis.measure import Measure, Numbers, Place
 from dnw_graph.analysis.wiring import Wiring
 from dnw_graph.graph.layout import Ints, Level
+from dnw_graph.shown import Shown
 
 
-@dataclass(frozen=True)
-class Degrees:
+@dataclass(frozen=True, repr=False)
+class Degrees(Shown):
     """Edges at each node.
 
     inward, outward  int64 [N]: edges that end, and that start, at the node. A carry is no edge.

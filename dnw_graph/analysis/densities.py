@@ -10,10 +10,11 @@ import numpy.typing as npt
 from dnw_graph.analysis.measure import Measure, Numbers, Place
 from dnw_graph.analysis.wiring import Wiring
 from dnw_graph.graph.layout import Ints, Layout
+from dnw_graph.shown import Shown
 
 
-@dataclass(frozen=True)
-class Densities:
+@dataclass(frozen=True, repr=False)
+class Densities(Shown):
     """Per pair of levels (row sends, column receives), int64 [levels, levels].
 
     edges       of the wiring

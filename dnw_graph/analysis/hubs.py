@@ -14,6 +14,7 @@ from dnw_graph.analysis.measure import WHOLE, Measure, Numbers, Place
 from dnw_graph.analysis.paths import paths_of
 from dnw_graph.analysis.wiring import Wiring
 from dnw_graph.graph.status import Flags
+from dnw_graph.shown import Shown
 
 CHANCE = 0.01
 """At most this likely has a level of a random graph any node that counts as a hub."""
@@ -22,8 +23,8 @@ RANKS = 10
 """Number of busiest nodes that are listed."""
 
 
-@dataclass(frozen=True)
-class Hubs:
+@dataclass(frozen=True, repr=False)
+class Hubs(Shown):
     """Which nodes have too many edges for a random graph of equal budget, bool [N] each.
 
     inward, outward  by their in-degree, by their out-degree

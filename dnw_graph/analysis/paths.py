@@ -11,13 +11,14 @@ import numpy.typing as npt
 from dnw_graph.analysis.measure import WHOLE, Measure, Numbers, Place
 from dnw_graph.analysis.wiring import Wiring
 from dnw_graph.graph.layout import Ints, Layout
+from dnw_graph.shown import Shown
 
 # Arrays of Python ints, which do not overflow.
 Exact = npt.NDArray[np.object_]
 
 
-@dataclass(frozen=True)
-class Paths:
+@dataclass(frozen=True, repr=False)
+class Paths(Shown):
     """Exact counts, as Python ints.
 
     by_length  paths of 0, 1, 2, … edges

@@ -17,6 +17,7 @@ from dnw_graph.analysis.random_wirings import RandomGraphs
 from dnw_graph.analysis.source import Source, read_source
 from dnw_graph.analysis.turnover import age_numbers, turnover_numbers
 from dnw_graph.errors import InputError
+from dnw_graph.shown import Rows, Shown, counted, listed
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Row:
     random: Spread | None = None
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Shown):
     """Numbers of some wirings.
 
     random  how the random graphs beside them were drawn
@@ -51,6 +52,14 @@ class Report:
     measures: tuple[Measure, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+
+    def shown(self) -> tuple[str, Rows]:
+        names = [measure.name for measure in self.measures]
+        numbers = f"{len(self.rows):,} in rows, beside {counted(self.random.draws, 'random graph')}"
+        sources = [("wiring", source.shown()[0]) for source in self.sources[:5]]
+        rows = [*sources, ("measures", listed(names, 20)), ("numbers", numbers)]
+        title = f"Analysis of {counted(len(self.sources), 'wiring')}"
+        return title, [*rows, *(("note", each) for each in self.notes[:5])]
 
 
 def analyze(

@@ -11,13 +11,14 @@ from dnw_graph.analysis.wiring import Wiring, wiring_from_graph
 from dnw_graph.errors import InputError
 from dnw_graph.interchange import FORMATS, load_graph
 from dnw_graph.interchange.graph import Graph
+from dnw_graph.shown import Rows, Shown
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-@dataclass(frozen=True)
-class Source:
+@dataclass(frozen=True, repr=False)
+class Source(Shown):
     """A wiring with its name and, if there is one, its past.
 
     name     as the user called it
@@ -33,6 +34,9 @@ class Source:
     stored: StoredWirings | None = None
     missing: str = ""
     part: str = ""
+
+    def shown(self) -> tuple[str, Rows]:
+        return f"{self.name}: {self.network}, rule {self.rule}", self.wiring.shown()[1]
 
 
 def wiring_of(source: nn.Module | Graph | str | Path, checkpoint: str = "best") -> Wiring:

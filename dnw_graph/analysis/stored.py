@@ -7,10 +7,11 @@ from pathlib import Path
 
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Ints, Layout
+from dnw_graph.shown import Rows, Shown, brief, listed
 
 
-@dataclass(frozen=True)
-class StoredWirings:
+@dataclass(frozen=True, repr=False)
+class StoredWirings(Shown):
     """Candidate ids of the body's stages, as they were at the end of some epochs.
 
     epochs  ascending, perhaps with gaps; 0 is the wiring before the first step
@@ -20,6 +21,10 @@ class StoredWirings:
     layout: Layout
     epochs: tuple[int, ...]
     ids: tuple[tuple[Ints, ...], ...]
+
+    def shown(self) -> tuple[str, Rows]:
+        edges = [sum(map(len, stages)) for stages in self.ids]
+        return "StoredWirings", [("epochs", listed(list(map(str, self.epochs)))), ("edges", brief(edges))]
 
 
 def stored_wirings(run: str | Path, layout: Layout) -> StoredWirings:

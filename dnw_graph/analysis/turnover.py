@@ -13,10 +13,11 @@ from dnw_graph.analysis.chance import Spread, common_by_chance
 from dnw_graph.analysis.measure import WHOLE, Key, Measure, Numbers, Place
 from dnw_graph.analysis.stored import StoredWirings
 from dnw_graph.graph.layout import Ints
+from dnw_graph.shown import Shown
 
 
-@dataclass(frozen=True)
-class Turnover:
+@dataclass(frozen=True, repr=False)
+class Turnover(Shown):
     """Changes between stored wirings, over all stages; int64, one entry per stored epoch but the first.
 
     epochs     which

@@ -15,10 +15,11 @@ from dnw_graph.graph.status import Flags
 from dnw_graph.interchange.check import check_graph
 from dnw_graph.interchange.graph import Graph
 from dnw_graph.program.status import node_status
+from dnw_graph.shown import Rows, Shown, brief, counted
 
 
-@dataclass(frozen=True)
-class Wiring:
+@dataclass(frozen=True, repr=False)
+class Wiring(Shown):
     """Nodes and edges of a network's body; the wired classifier of a Small network is not part of it.
 
     layout  levels, stages and candidate edges
@@ -58,6 +59,13 @@ class Wiring:
     def budgets(self) -> tuple[int, ...]:
         """Number of edges of each stage."""
         return tuple(np.bincount(self.stage, minlength=len(self.layout.stages)).tolist())
+
+    def shown(self) -> tuple[str, Rows]:
+        layout = self.layout
+        nodes = f"{self.num_nodes:,} in {counted(len(layout.levels), 'level')}"
+        edges = f"{self.num_edges:,} of {layout.num_candidates:,} candidates"
+        rows = [("nodes", nodes), ("edges", f"{edges}, in {counted(len(layout.stages), 'stage')}")]
+        return "Wiring", [*rows, ("weight", "none" if self.weight is None else brief(self.weight))]
 
     def ids_of(self, stage: int) -> Ints:
         """Candidate ids of one stage's edges, ascending, int64 [k]."""

@@ -44,7 +44,9 @@ def decode(source: str | bytes | Image.Image, name: str | None = None) -> Image.
             warnings.simplefilter("ignore")
             if isinstance(source, Image.Image):
                 return _as_rgb(source, called)
-            with Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+            with Image.open(
+                BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
+            ) as image:
                 return _as_rgb(image, called)
     except UnidentifiedImageError:
         return Unreadable(called, "cannot be decoded (not an image that Pillow knows)")

@@ -177,7 +177,9 @@ def _open(image: Any, name: str | None) -> Image.Image | Unreadable:
             return Unreadable(called, f"is a tensor {_kind(image)}; give {KINDS}")
         return _from_pixels(image.detach().cpu().permute(1, 2, 0).numpy(), called)
     if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3, 4))):
+        if image.dtype != np.uint8 or not (
+            image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3, 4))
+        ):
             return Unreadable(called, f"is an array {_kind(image)}; give {KINDS}")
         return _from_pixels(image[..., None] if image.ndim == 2 else image, called)
     raise InputError(f"{called} is a {type(image).__name__}; give {KINDS}")

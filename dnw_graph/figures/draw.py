@@ -35,7 +35,9 @@ def draw(
     Raises InputError for what cannot be drawn or written, and where Matplotlib is missing.
     """
     if kinds.find_kind(kind).film:
-        raise InputError(f'kind "{kind}" moves, and is a file only; write it with dnw-graph visualize --kind {kind}')
+        raise InputError(
+            f'kind "{kind}" moves, and is a file only; write it with dnw-graph visualize --kind {kind}'
+        )
     file = None if path is None else Path(path)
     kinds.check_request(kind, file or Path("figure.png"), other=other is not None)
     subjects = [_subject(each).of_stage(stage) for each in (what, other) if each is not None]

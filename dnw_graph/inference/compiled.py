@@ -20,9 +20,11 @@ from dnw_graph.models.batch import check_batch, refuse_tracers
 from dnw_graph.models.lower import lower
 from dnw_graph.models.network import WiredNetwork
 from dnw_graph.native.tables import Tables
+from dnw_graph.program.cost import cost
 from dnw_graph.program.layers import Choice
 from dnw_graph.program.program import IMAGES, LOGITS
 from dnw_graph.program.split import split
+from dnw_graph.shown import Rows, Shown, counted
 
 # Sizes of images whose constant maps and plans are kept, the last ones that came.
 _KEPT_SIZES = 8
@@ -48,7 +50,7 @@ def compile(model: nn.Module, backend: str = "auto") -> CompiledNetwork:
     return CompiledNetwork(model, backend)
 
 
-class CompiledNetwork(nn.Module):
+class CompiledNetwork(Shown, nn.Module):
     """Images [B, 3, S, S] → logits [B, classes], without gradients.
 
     program   what it computes, live channels only
@@ -139,6 +141,17 @@ class CompiledNetwork(nn.Module):
 
     def _plan(self, image: tuple[int, int, int]) -> Plan:
         return Plan(self.tables(image), self.program.channels[LOGITS])
+
+    def shown(self) -> tuple[str, Rows]:
+        size, steps = self.program.image_size, counted(sum(1 for _ in self.program.flat()), "step")
+        how = "one call of C" if self._runs_natively() else f"step by step ({steps})"
+        work = cost(self.program)
+        return "CompiledNetwork", [
+            ("backend", f"{self.backend}, {how}"),
+            ("parameters", f"{work.params:,}"),
+            ("MACs", f"{work.macs:,} per image of {size}×{size} pixels"),
+            ("classes", f"{self.program.channels[LOGITS]:,}"),
+        ]
 
     @property
     def backend(self) -> str:

@@ -78,7 +78,9 @@ def predictions(
     Raises InputError for what is no image at all, and for logits that are not finite.
     """
     check_top(top, batch_size)
-    like = next((each for each in (*network.parameters(), *network.buffers()) if each.is_floating_point()), None)
+    like = next(
+        (each for each in (*network.parameters(), *network.buffers()) if each.is_floating_point()), None
+    )
     waiting = iter(images)
     while batch := list(islice(waiting, batch_size)):
         names = [name_of(image, name) for name, image in batch]

@@ -96,7 +96,10 @@ def _wrong_numbers(images: Tensor, like: Tensor) -> tuple[str, str] | None:
         return None
     if images.is_floating_point():
         return f"{_name(images.dtype)}", f"convert them with images.to({like.dtype})"
-    return f"{_name(images.dtype)}", "prepare pixels as those of the training, as run.preprocess of load_run does"
+    return (
+        f"{_name(images.dtype)}",
+        "prepare pixels as those of the training, as run.preprocess of load_run does",
+    )
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -96,7 +96,9 @@ def a_run(monkeypatch):
 
     def of(path: str) -> None:
         cfg = dg.load_config(path)
-        monkeypatch.setattr("dnw_graph.runs.load.load_run", lambda path: Run(cfg, dg.build_model(cfg), Path(path), {}))
+        monkeypatch.setattr(
+            "dnw_graph.runs.load.load_run", lambda path: Run(cfg, dg.build_model(cfg), Path(path), {})
+        )
 
     return of
 

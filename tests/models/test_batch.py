@@ -70,7 +70,9 @@ def test_wrong_images_are_told_what_they_are_what_was_expected_and_the_fix(netwo
     images, given, fix = WRONG[name]
     with pytest.raises(InputError) as error:
         network(images)
-    assert re.search(f"{re.escape(given)}.*takes float32 \\[B, 3, .*\\] on cpu; .*{re.escape(fix)}", str(error.value))
+    assert re.search(
+        f"{re.escape(given)}.*takes float32 \\[B, 3, .*\\] on cpu; .*{re.escape(fix)}", str(error.value)
+    )
     assert "\n" not in str(error.value)
 
 
@@ -102,7 +104,9 @@ def test_autocast_takes_images_of_less_precision():
 
 
 def test_a_network_of_doubles_asks_for_doubles():
-    with pytest.raises(InputError, match=r"images are float32, .*takes float64.*images\.to\(torch\.float64\)"):
+    with pytest.raises(
+        InputError, match=r"images are float32, .*takes float64.*images\.to\(torch\.float64\)"
+    ):
         mobilenet().double()(X)
 
 
