@@ -14,7 +14,7 @@ _LONGEST = 100
 
 
 class Shown:
-    """Base of objects whose `repr` is a title and a few named lines. A dataclass needs `repr=False` for it."""
+    """Base of objects whose `repr` is a title and a few named lines; a dataclass needs `repr=False`."""
 
     def shown(self) -> tuple[str, Rows]:
         """The title, and (name, value) of each line; of a dataclass, its fields."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dnw_graph.analysis.stored import StoredWirings, stored_wirings
 from dnw_graph.analysis.wiring import Wiring, wiring_from_graph
+from dnw_graph.arguments import path_of
 from dnw_graph.errors import InputError
 from dnw_graph.interchange import FORMATS, load_graph
 from dnw_graph.interchange.graph import Graph
@@ -46,7 +47,7 @@ def wiring_of(source: nn.Module | Graph | str | Path, checkpoint: str = "best") 
     Raises InputError for what has no wiring, is missing, or is damaged.
     """
     if isinstance(source, str | Path):
-        return read_source(source, checkpoint).wiring
+        return read_source(path_of(source, "source"), checkpoint).wiring
     if isinstance(source, Graph):
         return wiring_from_graph(source)
     return wiring_from_graph(_graph_of(source, type(source).__name__), "network")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dnw_graph.arguments import expect, path_of
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Ints, Layout
 from dnw_graph.shown import Rows, Shown, brief, listed
@@ -32,6 +33,8 @@ def stored_wirings(run: str | Path, layout: Layout) -> StoredWirings:
 
     Raises InputError if there is none, or if one is damaged, newer, or not of a network with this layout.
     """
+    run = path_of(run, "run")
+    expect(layout, Layout, "layout", "that of a network or a wiring, .layout")
     # It belongs to training, which needs torch.
     from dnw_graph.runs.history import history_of
 

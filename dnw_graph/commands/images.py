@@ -25,8 +25,8 @@ def images_of(
 ) -> Iterator[Image]:
     """The images that the words of the command line name, in order.
 
-    A folder stands for all images in it and below. `-` is standard input: one image if it begins like one, else
-    a list of files and folders, a line each, or with a zero byte behind each as `find -print0` writes it.
+    A folder stands for all images in it and below. `-` is standard input: one image if it begins like one,
+    else a list of files and folders, a line each, or with a zero byte behind each as `find -print0` writes.
     What cannot be looked into is told to `complain`, in a sentence, and left out.
     Raises InputError if `-` is given twice, or what comes in is neither.
     """
@@ -61,7 +61,7 @@ def _incoming(stream: BufferedIOBase, complain: Callable[[str], None]) -> Iterat
         data = head + stream.read(MOST_BYTES)
         if len(data) > MOST_BYTES:
             raise InputError(
-                f"standard input: an image of more than {MOST_BYTES >> 20} MiB; save it as a file and name that"
+                f"standard input: has more than {MOST_BYTES >> 20} MiB; save the image as a file and name it"
             )
         yield "standard input", data
         return
@@ -74,7 +74,7 @@ def _incoming(stream: BufferedIOBase, complain: Callable[[str], None]) -> Iterat
 
 
 def _lines(stream: BufferedIOBase, waiting: bytes) -> Iterator[bytes]:
-    """Names between zero bytes if the first ones have any, else lines, as they come; empty ones are left out."""
+    """Names, as they come: up to zero bytes if the first one ends so, else lines. Empty ones are left out."""
     while b"\0" not in waiting and b"\n" not in waiting and len(waiting) <= LONGEST_NAME:
         if not (more := stream.read1(LONGEST_NAME)):
             break
@@ -87,8 +87,8 @@ def _lines(stream: BufferedIOBase, waiting: bytes) -> Iterator[bytes]:
         yield from (name for name in whole if name)
         if len(rest) > LONGEST_NAME:
             raise InputError(
-                "standard input: is neither an image nor a list of files, for one line does not end; give names "
-                "of files, a line each"
+                "standard input: is neither an image nor a list of files, for one line does not end; give "
+                "names of files, a line each"
             )
         if not (more := stream.read1(LONGEST_NAME)):
             if rest:

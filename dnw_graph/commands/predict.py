@@ -8,8 +8,8 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from io import BufferedIOBase, BytesIO
+from typing import TYPE_CHECKING, Any, cast
 
 from dnw_graph.commands import options
 from dnw_graph.commands.main import WRONG_INPUT, complain
@@ -77,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
 
     def readable() -> Iterator[Prediction]:
         # A closed one is as an empty one.
-        pairs = images_of(args.images, BytesIO() if sys.stdin is None else sys.stdin.buffer, tell)
+        incoming = BytesIO() if sys.stdin is None else cast(BufferedIOBase, sys.stdin.buffer)
+        pairs = images_of(args.images, incoming, tell)
         for each in found.predict_each(pairs, top=args.top, batch_size=args.batch_size):
             if isinstance(each, Unreadable):
                 tell(str(unreadable(each)))

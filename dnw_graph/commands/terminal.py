@@ -18,7 +18,7 @@ class _Console(Console):
 
 
 def print_any_name() -> None:
-    """Let stdout print names of files that are no text, as the bytes that they are, and letters it lacks escaped."""
+    """Let stdout print any name: bytes that are no text as they are, letters that it lacks escaped."""
     codecs.register_error("any_name", _as_it_came)
     sys.stdout.reconfigure(errors="any_name")  # type: ignore[union-attr]
 

@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dnw_graph.arguments import expect, path_of, whole_number
 from dnw_graph.errors import InputError
 from dnw_graph.figures import kinds
 from dnw_graph.interchange.graph import Graph
@@ -34,13 +35,16 @@ def draw(
     path   also write it to this file, .png, .svg or .pdf; the same wiring gives the same bytes
     Raises InputError for what cannot be drawn or written, and where Matplotlib is missing.
     """
+    expect(kind, str, "kind", f"one of {', '.join(kinds.KINDS)}")
     if kinds.find_kind(kind).film:
         raise InputError(
             f'kind "{kind}" moves, and is a file only; write it with dnw-graph visualize --kind {kind}'
         )
-    file = None if path is None else Path(path)
+    file = None if path is None else path_of(path, "path")
+    if stage is not None:
+        stage = whole_number(stage, "stage")
     kinds.check_request(kind, file or Path("figure.png"), other=other is not None)
-    subjects = [_subject(each).of_stage(stage) for each in (what, other) if each is not None]
+    subjects = [_subject(each).of_stage(stage) for each in ([what] if other is None else [what, other])]
     from dnw_graph.figures.picture import picture_bytes
     from dnw_graph.figures.style import drawing
     from dnw_graph.interchange.file import write_bytes
@@ -55,6 +59,7 @@ def draw(
 
 def _subject(what: Any) -> Subject:
     from dnw_graph.figures.subject import read_subject, subject_of
+    from dnw_graph.interchange.check import check_graph
     from dnw_graph.interchange.extract import graph_of
     from dnw_graph.models.network import WiredNetwork
     from dnw_graph.runs.run import Run
@@ -62,12 +67,13 @@ def _subject(what: Any) -> Subject:
     if isinstance(what, Run):
         return read_subject(what.checkpoint)
     if isinstance(what, (str, PathLike)):
-        return read_subject(Path(what))
+        return read_subject(path_of(what, "draw's run or file"))
     if isinstance(what, Graph):
+        check_graph(what, "the graph", allow_part=True)
         return subject_of(what)
     if not isinstance(what, WiredNetwork):
         raise InputError(
-            f"draw takes a wired network, a run, a graph or a path and was given a {type(what).__name__}; give "
-            "what dnw_graph.load_run gave"
+            f"draw takes a wired network, a run, a graph or a path and was given a {type(what).__name__}; "
+            "give what dnw_graph.load_run gave"
         )
     return subject_of(graph_of(what), what.network)

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from dnw_graph.arguments import expect, whole_number
 from dnw_graph.errors import InputError
 from dnw_graph.inference.by_steps import BySteps, ConstantPart
 from dnw_graph.inference.engine import Engine, Plan
@@ -44,6 +45,7 @@ def compile(model: nn.Module, backend: str = "auto") -> CompiledNetwork:
     """
     if not isinstance(model, WiredNetwork):
         raise InputError(f"{type(model).__name__} has no wiring to compile; give a wired network")
+    expect(backend, str, "backend", "the name of one")
     if backend != "auto":
         weight = model.body_stages()[0].weight
         usable_backend(backend, weight.device, weight.dtype)
@@ -105,6 +107,7 @@ class CompiledNetwork(Shown, nn.Module):
             why = f": the engine lacks {self.engine_lacks}" if self.engine_lacks else ""
             raise InputError(f"a profile is of backend native only; this network runs on {self.backend}{why}")
         self._check_native(images)
+        whole_number(calls, "calls", 1, 10**6)
         return profiled(self._engine.plan(images), images, calls)
 
     def _runs_natively(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dnw_graph.arguments import whole_number
 from dnw_graph.data.decode import Unreadable
 from dnw_graph.data.single_images import Preprocessing, name_of
 from dnw_graph.errors import InputError
@@ -56,10 +57,9 @@ class Prediction:
 
 def check_top(top: int | None, batch_size: int) -> None:
     """Raise InputError unless both are counts; top None: all classes."""
-    if top is not None and (type(top) is not int or top < 1):
-        raise InputError(f"top {top!r} is no number of classes; give 1 or more, or None for all")
-    if type(batch_size) is not int or batch_size < 1:
-        raise InputError(f"batch_size {batch_size!r} is no number of images; give 1 or more")
+    if top is not None:
+        whole_number(top, "top", 1)
+    whole_number(batch_size, "batch_size", 1, 1 << 20)
 
 
 def predictions(

@@ -7,9 +7,9 @@ lists them. What they write is what `schema` says of a graph's nodes, edges and 
 from __future__ import annotations
 
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dnw_graph.arguments import path_of
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.formats import FORMATS, READABLE, find_format
 from dnw_graph.interchange.graph import Graph
@@ -47,7 +47,7 @@ def save_graph(
     from dnw_graph.interchange.check import check_graph
     from dnw_graph.interchange.part import part_of
 
-    path = Path(path)
+    path = path_of(path, "path")
     module = find_format(path, format).load()
     if not isinstance(model, Graph):
         # Reading a file needs no torch.
@@ -69,7 +69,7 @@ def load_graph(path: str | PathLike[str], format: str | None = None, *, trusted:
     """
     if not isinstance(path, (str, PathLike)):
         raise InputError(f"load_graph reads a file and was given a {type(path).__name__}; give its path")
-    path = Path(path)
+    path = path_of(path, "path")
     found = find_format(path, format)
     if found.unread:
         raise InputError(f"{path}: {found.unread}; load one of {', '.join(READABLE)}")

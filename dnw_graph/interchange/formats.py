@@ -61,7 +61,7 @@ def find_format(path: Path, name: str | None = None) -> Format:
             known = ", ".join(FORMATS)
             raise InputError(f"{path}: the suffix {path.suffix!r} names no format for graphs; use {known}")
         return of_suffix
-    if name not in BY_NAME:
+    if not isinstance(name, str) or name not in BY_NAME:
         raise InputError(f"{path}: {name!r} is no format for graphs; use {', '.join(BY_NAME)}")
     if of_suffix is not None and of_suffix.name != name:
         raise InputError(

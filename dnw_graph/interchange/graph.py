@@ -55,10 +55,12 @@ class Graph(Shown):
         return len(self.edges["weight"])
 
     def shown(self) -> tuple[str, Rows]:
-        said = {name: value for name, value in self.attributes.items() if name not in ("network", "rule")}
-        rows = [("nodes", ", ".join(self.nodes)), ("edges", ", ".join(self.edges))]
-        size = f"{len(self.nodes.get('level', ())):,} nodes, {len(self.edges.get('weight', ())):,} edges"
-        network, rule = (self.attributes.get(name, "unknown") for name in ("network", "rule"))
+        # One's own may have anything in it, which is checked when it is used.
+        nodes, edges, attributes = self.nodes or {}, self.edges or {}, self.attributes or {}
+        said = {name: value for name, value in attributes.items() if name not in ("network", "rule")}
+        rows = [("nodes", ", ".join(map(str, nodes))), ("edges", ", ".join(map(str, edges)))]
+        size = f"{len(nodes.get('level', ())):,} nodes, {len(edges.get('weight', ())):,} edges"
+        network, rule = (attributes.get(name, "unknown") for name in ("network", "rule"))
         title = f"Graph: {size}, of {network}, rule {rule}"
         return title, [*rows, *((name, brief(value)) for name, value in said.items())]
 

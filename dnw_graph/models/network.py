@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dnw_graph.arguments import expect, whole_number
 from dnw_graph.graph.channel_graph import WiringData, channel_graph, selected_ends, wiring_data
 from dnw_graph.graph.layout import Ints, Layout
 from dnw_graph.graph.status import Flags
@@ -108,7 +109,7 @@ class WiredNetwork(nn.Module):
 
     def candidates(self, stage: int) -> Candidates:
         """All candidate edges of one stage of the body."""
-        wired = self.body_stages()[stage]
+        wired = self.body_stages()[whole_number(stage, "stage", 0, self.num_stages - 1)]
         source, target = wired.stage.ends(np.arange(wired.stage.num_candidates))
         return Candidates(torch.from_numpy(source), torch.from_numpy(target), wired.weight)
 
@@ -119,6 +120,7 @@ class WiredNetwork(nn.Module):
 
         On a GPU that is a tensor [] int64: the host waits for it only if it reads it, by `int` for example.
         """
+        whole_number(step, "step", 0)
         return sum(stage.rewire(step) for _, stage in self.wired_stages())
 
     def reselect(self, step: int = 0) -> None:
@@ -136,8 +138,10 @@ class WiredNetwork(nn.Module):
 
     def set_budgets(self, budgets: Mapping[str, int]) -> None:
         """Give every stage another budget: an imported network has that of its file, not of its config."""
+        expect(budgets, Mapping, "budgets", "edges by stage, as model.budgets() does")
         for name, stage in self.wired_stages():
-            stage.budget = int(budgets[name])
+            most = stage.stage.num_candidates
+            stage.budget = whole_number(budgets.get(name), f"budgets[{name!r}]", 0, most)
 
     def check_finite(self) -> None:
         """Raise FloatingPointError naming the parameter if a selection met NaN. Waits for the device."""

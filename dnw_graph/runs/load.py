@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
+from dnw_graph.arguments import one_of, path_of
 from dnw_graph.config.files import override_list
 from dnw_graph.errors import InputError
 from dnw_graph.models.network import WiredNetwork
@@ -38,7 +39,8 @@ def load_run(path: str | Path, *, checkpoint: str = "best", overrides: Iterable[
     """
     overrides = override_list(overrides)
     refuse_other_networks(overrides)
-    directory = locate_checkpoint(path, checkpoint)
+    one_of(checkpoint, ("best", "last"), "checkpoint")
+    directory = locate_checkpoint(path_of(path, "run"), checkpoint)
     state = read_state(directory)
     try:
         cfg = config_of(state, directory, overrides)

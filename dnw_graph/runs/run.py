@@ -45,7 +45,7 @@ class Run(Shown):
 
     @cached_property
     def compiled(self) -> nn.Module:
-        """The network that predicts: `dg.compile(run.model)`, made at first use and kept; a dense one itself."""
+        """The network that predicts: `dg.compile(run.model)`, made at first use; a dense one itself."""
         if not isinstance(self.model, WiredNetwork):
             return self.model
         return compile(self.model, self.config.model.backend)

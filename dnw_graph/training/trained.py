@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from dnw_graph.arguments import path_of, several
 from dnw_graph.config.schema import Config
 from dnw_graph.errors import InputError
 from dnw_graph.runs.load import load_run
@@ -17,7 +18,7 @@ def train(
     run_dir: str | Path | None = None,
     *,
     data_dir: str | Path | None = None,
-    resume: str | None = None,
+    resume: str | Path | None = None,
     plugin: str | Path | Sequence[str | Path] = (),
 ) -> Run:
     """Train the network of a configuration → the run, as `load_run` gives it.
@@ -35,6 +36,17 @@ def train(
         )
     if run_dir is None:
         run_dir = Path("runs") / f"{cfg.data.dataset}-{cfg.model.network}-seed{cfg.training.seed}"
+    path_of(run_dir, "run_dir")
+    if data_dir is not None:
+        path_of(data_dir, "data_dir")
+    if resume is not None:
+        resume = str(path_of(resume, "resume"))
+    given = (
+        [plugin]
+        if isinstance(plugin, (str, Path))
+        else several(plugin, "plugin", "a path, or a list of paths")
+    )
+    plugin = [path_of(each, "plugin") for each in given]
     summary = loop.train(cfg, run_dir, data_dir=data_dir, resume=resume, plugin=plugin)
     if summary.interrupted:
         raise KeyboardInterrupt
