@@ -42,7 +42,8 @@ def whole_number(value: Any, name: str, least: int | None = None, most: int | No
     low = "" if least is None else f" from {least} on"
     span = low if most is None else f" from {least} to {most}"
     expect(value, Integral, name, f"a whole number{span}")
-    if isinstance(value, bool) or not (least or -(2**63)) <= value <= (2**63 - 1 if most is None else most):
+    lowest, highest = -(2**63) if least is None else least, 2**63 - 1 if most is None else most
+    if isinstance(value, bool) or not lowest <= value <= highest:
         raise InputError(f"{name} {_said(value)} is out of range; give a whole number{span}")
     return int(value)
 

@@ -25,7 +25,10 @@ def register(name: str, **more: Any) -> Callable[[Piece], Piece]:
     Raises InputError if the name is taken, and for what is none of these.
     """
     if not isinstance(name, str):
-        raise InputError(f'register takes a name and was given {name!r}; write @dg.register("name") above it')
+        given = type(name).__name__
+        raise InputError(
+            f'register takes a name and was given a {given}; write @dg.register("name") above it'
+        )
 
     def keep(piece: Piece) -> Piece:
         registrar, options = _registrar_of(piece)

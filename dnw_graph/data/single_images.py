@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -145,9 +145,8 @@ def is_several(images: Any) -> bool:
     """Whether these are several images: a list, an iterator, or an array or tensor of four dimensions."""
     if isinstance(images, (np.ndarray, Tensor)):
         return images.ndim == 4
-    return not isinstance(images, (str, bytes, os.PathLike, Image.Image, Mapping)) and hasattr(
-        images, "__iter__"
-    )
+    lone = isinstance(images, (str, bytes, os.PathLike, Image.Image, Mapping))
+    return isinstance(images, Iterable) and not lone
 
 
 def named(images: Any) -> Iterator[tuple[str | None, Any]]:

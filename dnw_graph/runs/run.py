@@ -53,8 +53,13 @@ class Run(Shown):
     @cached_property
     def class_names(self) -> list[str]:
         """One per logit; numbers where the run does not know names."""
-        names = self.state.get("class_names")
-        return list(names) if names else [str(each) for each in range(self.config.model.num_classes)]
+        names, count = self.state.get("class_names"), self.config.model.num_classes
+        if names and len(names) != count:
+            raise InputError(
+                f"{self.checkpoint}: names {len(names)} classes, and the network has {count}; the checkpoint is "
+                "damaged, use another one"
+            )
+        return list(names) if names else [str(each) for each in range(count)]
 
     @cached_property
     def preprocess(self) -> Preprocessing:
