@@ -90,7 +90,7 @@ def test_optimisers_and_schedules_are_classes():
         (
             type("Odd", (), {}),
             {},
-            r"Odd is no piece .*; derive the class from dg\.Rule, torch\.optim\.Optimizer",
+            r"Odd is no piece .*; derive the class from dg\.Rule, ",
         ),
         (
             lambda num_classes: None,
@@ -100,7 +100,7 @@ def test_optimisers_and_schedules_are_classes():
         (
             lambda directory, train: None,
             {"l2": True},
-            "l2 is no option here, which has classes; leave it out",
+            "l2 is no option here, which has classes",
         ),
     ],
 )
@@ -110,7 +110,7 @@ def test_what_is_no_piece_is_refused(piece, options, sentence):
 
 
 def test_a_name_comes_first():
-    with pytest.raises(InputError, match=r'@dg\.register\("name"\) above it'):
+    with pytest.raises(InputError, match=r'write @dg\.register\("name"\)'):
         dg.register(dg.Rule)
     with pytest.raises(InputError, match="rule name 'top_k' is taken"):
         dg.register("top_k")(type("Mine", (dg.Rule,), {}))

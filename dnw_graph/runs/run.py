@@ -56,8 +56,8 @@ class Run(Shown):
         names, count = self.state.get("class_names"), self.config.model.num_classes
         if names and len(names) != count:
             raise InputError(
-                f"{self.checkpoint}: names {len(names)} classes, and the network has {count}; the checkpoint is "
-                "damaged, use another one"
+                f"{self.checkpoint}: names {len(names)} classes, and the network has {count}; the checkpoint "
+                "is damaged, use another one"
             )
         return list(names) if names else [str(each) for each in range(count)]
 

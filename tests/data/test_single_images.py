@@ -111,7 +111,7 @@ def test_padding_leaves_the_border_black(pixels):
         (os.curdir, "is a folder; give the images in it"),
         (
             Image.new("I;16", (4, 4)),
-            "has pixels of kind I;16, expected at most 8 bits per channel; give another",
+            "of kind I;16, expected at most 8 bits per channel; give another",
         ),
         (Image.new("F", (4, 4)), "pixels of kind F"),
         (None, "image is a NoneType; give a file's path"),

@@ -52,7 +52,5 @@ def test_an_interrupted_training_is_an_interruption(tmp_path, recipe, monkeypatc
 
 @pytest.mark.parametrize("wrong", [None, "digits/tiny_static_dnw", {"model": {}}])
 def test_only_a_configuration_is_trained(wrong):
-    with pytest.raises(
-        InputError, match=r"train takes a configuration .*; give dnw_graph\.load_config\(path\)"
-    ):
+    with pytest.raises(InputError, match=r"takes a configuration .*; give dnw_graph\.load_config\(path\)"):
         dg.train(wrong)
