@@ -24,8 +24,8 @@ from dnw_graph.program.steps import (
     NodeOperation,
     Norm,
     Pool,
-    Start,
     Step,
+    Sum,
     sources_of,
 )
 
@@ -153,7 +153,7 @@ class _Writer:
             self.hear(step.source, target, row[mine] - first, column[mine], weight[mine])
             first += size
 
-    def start(self, step: Start) -> None:
+    def sum(self, step: Sum) -> None:
         if step.part == "constants":
             if step.source in self.added:
                 self.base[step.target] = self.added[step.source]
@@ -184,7 +184,7 @@ _WRITE: dict[type[Step], Callable[..., None]] = {
     NodeOperation: _Writer.node_operation,
     Norm: _Writer.norm,
     Messages: _Writer.messages,
-    Start: _Writer.start,
+    Sum: _Writer.sum,
     Pool: _Writer.pool,
     Linear: _Writer.linear,
 }
