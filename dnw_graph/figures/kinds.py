@@ -87,9 +87,10 @@ def draw(name: str, path: str | Path, subject: Any, other: Any = None) -> None:
 
     path = Path(path)
     check_request(name, path, other=other is not None)
+    module = import_module(f"dnw_graph.figures.{name}")
     with drawing():
         if KINDS[name].film:
-            content: bytes = import_module(f"dnw_graph.figures.{name}").film_bytes(subject)
+            content: bytes = module.film_bytes(subject)
         else:
             content = picture_bytes(figure_of(name, subject, other), path.suffix.lower())
     write_bytes(path, content)

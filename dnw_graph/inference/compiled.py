@@ -8,7 +8,6 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from dnw_graph.arguments import expect, whole_number
 from dnw_graph.errors import InputError
 from dnw_graph.inference.by_steps import BySteps, ConstantPart
 from dnw_graph.inference.engine import Engine, Plan
@@ -45,7 +44,8 @@ def compile(model: nn.Module, backend: str = "auto") -> CompiledNetwork:
     """
     if not isinstance(model, WiredNetwork):
         raise InputError(f"{type(model).__name__} has no wiring to compile; give a wired network")
-    expect(backend, str, "backend", "the name of one")
+    if not isinstance(backend, str):
+        raise InputError(f"backend is a {type(backend).__name__}; give the name of one, or auto")
     if backend != "auto":
         weight = model.body_stages()[0].weight
         usable_backend(backend, weight.device, weight.dtype)
@@ -103,11 +103,12 @@ class CompiledNetwork(Shown, nn.Module):
         Raises InputError if the network does not run in the engine, or the image does not fit it.
         """
         self._check(images)
+        if type(calls) is not int or not 1 <= calls <= 10**6:
+            raise InputError(f"calls {calls!r:.60} is no number of them; give 1 or more")
         if not self._runs_natively():
             why = f": the engine lacks {self.engine_lacks}" if self.engine_lacks else ""
             raise InputError(f"a profile is of backend native only; this network runs on {self.backend}{why}")
         self._check_native(images)
-        whole_number(calls, "calls", 1, 10**6)
         return profiled(self._engine.plan(images), images, calls)
 
     def _runs_natively(self) -> bool:

@@ -42,10 +42,10 @@ def part_of(
     Raises InputError for a stage that is not there, a threshold that is no magnitude, or a graph of which
     something was left out before.
     """
-    expect(without_dead, bool, "without_dead", "True or False")
     if stage is None and threshold is None and not without_dead:
         return graph
     where = "the graph"
+    expect(without_dead, bool, "without_dead", "True or False")
     if stage is not None:
         stage = whole_number(stage, "stage")
     if threshold is not None:
