@@ -104,7 +104,8 @@ class CompiledNetwork(Shown, nn.Module):
         """
         self._check(images)
         if type(calls) is not int or not 1 <= calls <= 10**6:
-            raise InputError(f"calls {calls!r:.60} is no number of them; give 1 or more")
+            given = calls if isinstance(calls, int) else f"a {type(calls).__name__}"
+            raise InputError(f"calls is {given}; give a number from 1 to {10**6}")
         if not self._runs_natively():
             why = f": the engine lacks {self.engine_lacks}" if self.engine_lacks else ""
             raise InputError(f"a profile is of backend native only; this network runs on {self.backend}{why}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from dnw_graph.arguments import path_of
+from dnw_graph.arguments import expect, path_of
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.formats import FORMATS, READABLE, find_format
 from dnw_graph.interchange.graph import Graph
@@ -48,6 +48,7 @@ def save_graph(
     from dnw_graph.interchange.part import part_of
 
     path = path_of(path, "path")
+    expect(without_dead, bool, "without_dead", "True or False")
     module = find_format(path, format).load()
     if not isinstance(model, Graph):
         # Reading a file needs no torch.

@@ -14,7 +14,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from dnw_graph.arguments import expect, number, whole_number
+from dnw_graph.arguments import number, whole_number
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Layout
 from dnw_graph.graph.status import STATUS_NAMES
@@ -45,7 +45,6 @@ def part_of(
     if stage is None and threshold is None and not without_dead:
         return graph
     where = "the graph"
-    expect(without_dead, bool, "without_dead", "True or False")
     if stage is not None:
         stage = whole_number(stage, "stage")
     if threshold is not None:
