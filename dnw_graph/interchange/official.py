@@ -12,7 +12,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from dnw_graph.arguments import expect, number, one_of, path_of, whole_number
+from dnw_graph.arguments import expect, number, path_of, whole_number
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.official_file import check_tensors, read_official_file
 from dnw_graph.interchange.official_mobilenet import Blocks, import_mobilenet
@@ -54,7 +54,9 @@ def from_official(
     the first rewiring of a top-k network changes nothing.
     Raises InputError if the tensors do not belong to that network.
     """
-    one_of(network, NETWORKS, "network")
+    expect(network, str, "network", f"one of {', '.join(NETWORKS)}")
+    if network not in NETWORKS:
+        raise InputError(f"network {network!r} cannot be imported; choose {' or '.join(NETWORKS)}")
     expect(graph, str, "graph", f"one of {', '.join(RULES)}")
     expect(small, bool, "small", "True or False")
     number(prune_rate, "prune_rate")
