@@ -194,3 +194,15 @@ def golden(fill: ModuleType) -> Any:
         return cases[name]
 
     return case
+
+
+@pytest.fixture(scope="session")
+def small(load_module: Callable[[Path], ModuleType]) -> ModuleType:
+    """What trains a small network in some seconds: `small_config` and `train_small_run`."""
+    return load_module(Path(__file__).with_name("small_run.py"))
+
+
+@pytest.fixture(scope="session")
+def small_run(small: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of such a run; tests read it only."""
+    return small.train_small_run(tmp_path_factory.mktemp("small") / "run")

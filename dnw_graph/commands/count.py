@@ -111,8 +111,8 @@ def _of_config(name: str, cfg: Config, **asked: bool) -> Counted:
 def _of_run(path: str, **asked: bool) -> Counted:
     from dnw_graph.runs import load_run
 
-    cfg, model = load_run(path)
-    return _counted(path, f"run {path}", cfg, model, path, **asked)
+    run = load_run(path)
+    return _counted(path, f"run {path}", run.config, run.model, path, **asked)
 
 
 def _counted(

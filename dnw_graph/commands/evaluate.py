@@ -81,7 +81,8 @@ def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = Fa
     from dnw_graph.training.resume import check_classes, other_images
 
     directory = locate_checkpoint(path, checkpoint)
-    cfg, model = load_run(directory, overrides=overrides)
+    loaded = load_run(directory, overrides=overrides)
+    cfg, model = loaded.config, loaded.model
     state = read_state(directory)
     position = state.get("position", {})
     if cfg.training.threads is not None:

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from dnw_graph.interchange.part import part_of
     from dnw_graph.runs.load import load_run
 
-    _, model = load_run(args.run, checkpoint=args.checkpoint)
+    model = load_run(args.run, checkpoint=args.checkpoint).model
     graph = part_of(
         graph_of(model), stage=args.stage, threshold=args.threshold, without_dead=args.without_dead
     )

@@ -23,6 +23,7 @@ from dnw_graph.errors import InputError
 COMMANDS = (
     "train",
     "evaluate",
+    "predict",
     "export",
     "count",
     "analyze",
@@ -105,7 +106,7 @@ def _told(action: Any) -> int:
         sys.stdout.flush()
         return code
     except InputError as error:
-        return _complain(str(error))
+        return complain(str(error))
     except KeyboardInterrupt:
         print("dnw-graph: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -116,17 +117,17 @@ def _told(action: Any) -> int:
     except OSError as error:
         if error.errno is None or error.errno in _OUR_MISTAKES:
             raise
-        return _complain(f"{_shown(error.filename)}: {error.strerror}.")
+        return complain(f"{_shown(error.filename)}: {error.strerror}.")
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
             raise
-        return _complain(
+        return complain(
             "memory ran out; use a smaller training.batch_size, training.eval_batch_size, model or file."
         )
     except UnicodeEncodeError as error:
         if not any("\ud800" <= letter <= "\udfff" for letter in error.object):
             raise
-        return _complain(f"{error.object[:200]!a} is not UTF-8; rename what is called so.")
+        return complain(f"{error.object[:200]!a} is not UTF-8; rename what is called so.")
 
 
 def _leave_torchrun(code: int) -> NoReturn:
@@ -151,7 +152,8 @@ def _shown(path: Any) -> str:
     return "output" if path is None else os.fsdecode(path) if isinstance(path, (str, bytes)) else str(path)
 
 
-def _complain(message: str) -> int:
+def complain(message: str) -> int:
+    """Tell a user's mistake in a line on stderr; returns the exit code for it."""
     line = " ".join(message.split())
     print(f"dnw-graph: error: {line if line.endswith(('.', '?')) else line + '.'}", file=sys.stderr)
     return WRONG_INPUT

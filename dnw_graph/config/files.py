@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dnw_graph.arguments import several
 from dnw_graph.config.complaint import combination, has_default, sentence, show, wrong_combinations
 from dnw_graph.config.packaged import find_config
 from dnw_graph.config.schedules import SCHEDULES, Schedule
@@ -123,7 +124,7 @@ def override_list(overrides: Iterable[str]) -> list[str]:
     """The overrides as a list. Raises InputError for a lone string, whose letters they would be."""
     if isinstance(overrides, str):
         raise InputError(f'overrides "{overrides}" are one string; give a list, ["{overrides}"]')
-    listed = list(overrides)
+    listed = several(overrides, "overrides", 'a list such as ["optimizer.lr=0.05"]')
     if wrong := [each for each in listed if not isinstance(each, str)]:
         raise InputError(f'override {wrong[0]!r} is no string; give "section.key=value"')
     return listed

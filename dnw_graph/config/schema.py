@@ -17,6 +17,7 @@ from dnw_graph.config.optimizers import OPTIMIZERS, check_options
 from dnw_graph.config.schedules import SCHEDULES, Schedule
 from dnw_graph.config.section import Count, Fraction01, NotNegative, Positive, Section, name_in
 from dnw_graph.config.settings import check_settings
+from dnw_graph.shown import Rows, Shown, brief
 
 
 class Model(Section):
@@ -290,7 +291,7 @@ class Logging(Section):
     every_steps: Count = Field(50, description="optimiser steps between two records of the training loss")
 
 
-class Config(Section):
+class Config(Shown, Section):
     """A whole configuration: one file under `configs/`, or the resolved `config.yaml` of a run."""
 
     model: Model
@@ -301,6 +302,12 @@ class Config(Section):
     training: Training
     checkpoint: Checkpoint = Field(default_factory=lambda: Checkpoint.model_validate({}))
     logging: Logging = Field(default_factory=lambda: Logging.model_validate({}))
+
+    def shown(self) -> tuple[str, Rows]:
+        """What is not as by default, section by section; `to_yaml` has all."""
+        said = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        rows = [(section, brief(values)) for section, values in said.items() if values]
+        return f"Config: {self.model.network} on {self.data.dataset}", rows
 
     @model_validator(mode="after")
     def _combination(self) -> Config:

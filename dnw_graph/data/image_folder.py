@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -33,13 +32,12 @@ from dnw_graph.data.batches import (
 from dnw_graph.data.decode import SUFFIXES, Unreadable, decode
 from dnw_graph.data.download import data_directory
 from dnw_graph.data.preprocessing import describe, normalise
+from dnw_graph.data.resized_centre import centre_steps, shorter_side_of
 from dnw_graph.dependencies import load_torchvision
 from dnw_graph.errors import InputError
 
 # ImageNet's, as in torchvision's recipes; kept for other folders too, so that trained networks can be reused.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-THIN = 32
-"""From this ratio of its sides on, evaluation looks at the middle of an image alone."""
 
 
 class FolderBatches(Batches):
@@ -59,7 +57,7 @@ class FolderBatches(Batches):
         workers: int,
     ) -> None:
         folder = split_folder(directory, share.train)
-        shorter_side = round(image_size * 256 / 224)
+        shorter_side = shorter_side_of(image_size)
         self.preprocessing = describe(
             image_size, MEAN, STD, resize={"shorter_side": shorter_side}, centre_crop=image_size
         )
@@ -119,18 +117,8 @@ class Images(Dataset[Any]):
         if self.augment:
             steps = [v2.RandomResizedCrop(self.image_size), v2.RandomHorizontalFlip()]
         else:
-            steps = [self._cut_thin, v2.Resize(self.shorter_side), v2.CenterCrop(self.image_size)]
+            steps = centre_steps(self.shorter_side, self.image_size)
         return v2.Compose([*steps, v2.PILToTensor()])
-
-    def _cut_thin(self, image: Image.Image) -> Image.Image:
-        """Leave the middle of a very long image, where the centre crop is: all of it, resized, is huge."""
-        shorter, longer = sorted(image.size)
-        if longer <= THIN * shorter:
-            return image
-        middle = (longer - THIN * shorter) // 2
-        end = middle + THIN * shorter
-        box = (middle, 0, end, shorter) if image.width > image.height else (0, middle, shorter, end)
-        return image.crop(box)
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int] | Unreadable:
         epoch, sample = key

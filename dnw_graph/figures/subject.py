@@ -125,7 +125,8 @@ def _of_run(path: Path, checkpoint: str) -> Subject:
     from dnw_graph.runs.load import load_run
 
     directory = locate_checkpoint(path, checkpoint)
-    cfg, model = load_run(directory)
+    found = load_run(directory)
+    cfg, model = found.config, found.model
     if not cfg.model.is_wired:
         raise InputError(
             f"{path}: {cfg.model.network} is a dense network and has no wiring to draw; give a run of "

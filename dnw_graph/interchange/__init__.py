@@ -8,9 +8,9 @@ package imports no NumPy: help lists the formats.
 from __future__ import annotations
 
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dnw_graph.arguments import expect, path_of
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.formats import FORMATS, READABLE, find_format
 from dnw_graph.interchange.text import Report, silent
@@ -58,7 +58,8 @@ def save_graph(
     from dnw_graph.interchange.graph import Graph
     from dnw_graph.interchange.part import part_of
 
-    path = Path(path)
+    path = path_of(path, "path")
+    expect(without_dead, bool, "without_dead", "True or False")
     module = find_format(path, format).load()
     if not isinstance(model, Graph):
         # Reading a file needs no torch.
@@ -80,7 +81,7 @@ def load_graph(path: str | PathLike[str], format: str | None = None, *, trusted:
     """
     if not isinstance(path, (str, PathLike)):
         raise InputError(f"load_graph reads a file and was given a {type(path).__name__}; give its path")
-    path = Path(path)
+    path = path_of(path, "path")
     found = find_format(path, format)
     if found.unread:
         raise InputError(f"{path}: {found.unread}; load one of {', '.join(READABLE)}")

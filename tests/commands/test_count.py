@@ -9,6 +9,7 @@ import pytest
 
 import dnw_graph as dg
 from dnw_graph.commands.main import main
+from dnw_graph.runs.run import Run
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY = str(CONFIGS / "digits" / "tiny_static_random.yaml")
@@ -112,7 +113,9 @@ def a_run(monkeypatch):
 
     def of(path: str) -> None:
         cfg = dg.load_config(path)
-        monkeypatch.setattr("dnw_graph.runs.load.load_run", lambda _: (cfg, dg.build_model(cfg)))
+        monkeypatch.setattr(
+            "dnw_graph.runs.load.load_run", lambda path: Run(cfg, dg.build_model(cfg), Path(path), {})
+        )
 
     return of
 

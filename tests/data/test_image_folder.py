@@ -15,6 +15,7 @@ from PIL import Image
 
 from dnw_graph.data.decode import decode
 from dnw_graph.data.image_folder import Images
+from dnw_graph.data.resized_centre import cut_thin
 from dnw_graph.data.workers import telling_of_dead_workers
 from dnw_graph.errors import InputError
 
@@ -328,7 +329,7 @@ def test_a_thin_image_costs_what_its_middle_costs(image_folder, size):
     left, top = ((side - 16) / 2 for side in resized.size)
     expected = np.asarray(resized.crop((round(left), round(top), round(left) + 16, round(top) + 16)))
     assert np.abs(found.numpy().transpose(1, 2, 0).astype(int) - expected).max() <= 12
-    assert max(images._cut_thin(whole).size) <= 32 * min(size)
+    assert max(cut_thin(whole).size) <= 32 * min(size)
 
 
 def test_a_worker_that_is_killed_is_told_in_a_sentence(open_folder):

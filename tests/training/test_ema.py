@@ -68,7 +68,7 @@ def test_runs_are_scored_and_loaded_by_the_average(tmp_path, recipe, records):
     train(cfg, tmp_path / "run")
     best = tmp_path / "run/checkpoints/best"
     assert json.loads((best / "state.json").read_text())["evaluated"] == "ema"
-    _, model = load_run(tmp_path / "run")
+    model = load_run(tmp_path / "run").model
     assert not model.training
     ema, trained = load_file(best / "ema.safetensors"), load_file(best / "model.safetensors")
     name = "body.stages.0.weight"

@@ -94,8 +94,9 @@ def test_best_is_the_epoch_of_the_highest_accuracy(run, records):
 
 
 def test_a_loaded_run_has_its_weights_and_its_wiring(run):
-    cfg, model = load_run(run, checkpoint="last")
-    assert cfg == load_config(run / "config.yaml")
+    found = load_run(run, checkpoint="last")
+    model = found.model
+    assert found.config == load_config(run / "config.yaml")
     saved = load_file(run / "checkpoints/last/model.safetensors")
     assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
     with np.load(run / "wiring/epoch_0003.npz") as arrays:
@@ -122,8 +123,7 @@ def test_a_dense_baseline_trains_without_wiring(tmp_path, recipe, records):
     train(cfg, tmp_path / "run")
     assert not (tmp_path / "run/wiring").exists()
     assert all("swaps" not in record for record in records(tmp_path / "run"))
-    _, model = load_run(tmp_path / "run")
-    assert not hasattr(model, "rewire")
+    assert not hasattr(load_run(tmp_path / "run").model, "rewire")
 
 
 def test_a_fixed_wiring_never_swaps(tmp_path, recipe, records):
