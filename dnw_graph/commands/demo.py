@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     if summary.interrupted:
         return INTERRUPTED
     print()
-    evaluate.show(evaluate.measure(str(place), "best", []))
+    evaluate.show(evaluate.measure(str(place), None, []))
     print()
     _export(place)
     return 0

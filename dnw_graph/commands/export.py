@@ -28,9 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=tuple(BY_NAME),
         help=f"format of the file (default: as its suffix says: {', '.join(FORMATS)})",
     )
-    parser.add_argument(
-        "--checkpoint", choices=("best", "last"), default="best", help="which one of a run (default: best)"
-    )
+    options.add_checkpoint(parser)
     parser.add_argument("--stage", type=int, metavar="N", help="only this stage, counted from 0")
     parser.add_argument(
         "--threshold", type=float, metavar="X", help="only edges with a weight of magnitude X or more"

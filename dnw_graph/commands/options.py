@@ -57,6 +57,15 @@ def add_data_directory(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """--checkpoint best or last"""
+    parser.add_argument(
+        "--checkpoint",
+        choices=("best", "last"),
+        help="which one of a run (default: the best, if validation chose one, else the last)",
+    )
+
+
 def add_plugins(parser: argparse.ArgumentParser) -> None:
     """--plugin FILE, may be repeated"""
     parser.add_argument(

@@ -35,9 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stage", metavar="N", type=int, help="this stage alone (default: all)")
     parser.add_argument("--with", dest="other", metavar="RUN", help="the second wiring of --kind compare")
-    parser.add_argument(
-        "--checkpoint", choices=("best", "last"), default="best", help="which one of a run (default: best)"
-    )
+    options.add_checkpoint(parser)
     options.add_plugins(parser)
 
 

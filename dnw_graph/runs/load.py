@@ -28,12 +28,12 @@ _FREE_IN_USE = {
 
 
 def load_run(
-    path: str | Path, *, checkpoint: str = "best", overrides: Iterable[str] = ()
+    path: str | Path, *, checkpoint: str | None = None, overrides: Iterable[str] = ()
 ) -> tuple[Config, nn.Module]:
     """(configuration, network in evaluation mode) of a run: the network that its scores count for.
 
     path        a run directory, or a checkpoint in it
-    checkpoint  which one of a run directory: best or last
+    checkpoint  which one of a run directory: best or last; None: the best, where one was chosen, or the last
     overrides   "section.key=value", changes to the run's configuration
     `facts` of a wired network names the classes and the preprocessing of the run's images.
     A rule from a plugin must have been loaded before. Raises InputError for what is missing or damaged.
