@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 HELP = "degrees, paths, densities, hubs, turnover … of wirings, beside random graphs"
 
+EXAMPLES = """\
+dnw-graph analyze runs/demo
+dnw-graph analyze runs/demo runs/random -o wirings.csv
+dnw-graph analyze runs/demo --measure hubs --draws 0
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

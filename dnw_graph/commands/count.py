@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 HELP = "count parameters and MACs of configurations, of runs, or of the published networks"
 
+EXAMPLES = """\
+dnw-graph count runs/demo
+dnw-graph count --config digits/tiny_static_dnw imagenet/dnw_x0.225
+dnw-graph count --published
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="*", help="run directory, or a checkpoint in it")

@@ -15,6 +15,11 @@ from dnw_graph.dependencies import missing_of
 
 HELP = "train on scikit-learn's digits, evaluate, save and draw the wiring (about a minute)"
 
+EXAMPLES = """\
+dnw-graph demo
+dnw-graph demo --run-dir runs/first --set training.epochs=4
+"""
+
 CONFIG = "digits/tiny_static_dnw"
 
 

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 HELP = "accuracy, loss, parameters, MACs and images/s of a run"
 
+EXAMPLES = """\
+dnw-graph evaluate runs/demo
+dnw-graph evaluate runs/demo --part validation --json
+dnw-graph evaluate runs/demo --checkpoint last --compact --backend csr --expect-exact
+dnw-graph evaluate runs/photos --data-dir photos
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in it")

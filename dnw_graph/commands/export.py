@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 HELP = "write the wiring of a run as GraphML, GEXF, JSON, CSV, npz, DGL or DOT"
 
+EXAMPLES = """\
+dnw-graph export runs/demo -o wiring.graphml
+dnw-graph export runs/demo --without-dead --threshold 0.1 -o strong.gexf
+dnw-graph export runs/demo --format csv -o wiring.csv
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in it")

@@ -13,6 +13,12 @@ from dnw_graph.interchange.formats import READABLE
 
 HELP = "draw the wiring of a run: layers, adjacency, degrees, turnover and more"
 
+EXAMPLES = """\
+dnw-graph visualize runs/demo --kind layered -o wiring.png
+dnw-graph visualize runs/demo --kind film -o wiring.gif
+dnw-graph visualize runs/demo --kind compare --with runs/random -o compare.svg
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter

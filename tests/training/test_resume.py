@@ -20,7 +20,7 @@ from dnw_graph.errors import InputError
 from dnw_graph.training import train
 
 SCRIPT = Path(__file__).with_name("small_network.py")
-TIMES = ("seconds", "test_seconds", "images_per_second")
+TIMES = ("seconds", "val_seconds", "test_seconds", "images_per_second")
 # Step 27 is in the second epoch, after a record (25) and a checkpoint (20), with sums in between.
 EVERYTHING = (
     "training.accumulate=2",
