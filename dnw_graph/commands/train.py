@@ -112,10 +112,8 @@ def result(summary: Summary) -> str:
     parts = [f"{name} top-1 {scores[key]:.2%}" for key, name in SCORES.items() if key in scores]
     chosen = "chosen by validation" if summary.best_epoch else "the last, since nothing was to choose"
     judged = f": {', '.join(parts)}" if parts else ""
-    return (
-        f"{summary.epochs} epochs, {summary.steps:,} steps; epoch {counts} counts ({chosen}){judged}; "
-        f"run in {summary.run_dir}"
-    )
+    done = f"{summary.epochs} epoch{'s' * (summary.epochs != 1)}, {summary.steps:,} steps"
+    return f"{done}; epoch {counts} counts ({chosen}){judged}; run in {summary.run_dir}"
 
 
 SCORES = {"val_top1": "validation", "test_top1": "test"}

@@ -94,15 +94,19 @@ class FolderParts:
         }
         self._listed: dict[Path, Images] = {}
 
+    def pool(self) -> Images:
+        """Those that are in no other part's folder. Raises InputError for what is missing or unsorted."""
+        if "train" not in self._folders:
+            raise InputError(f"{self._root / 'train'}: missing; put one folder per class there")
+        return self._all("train")
+
     def images(self, part: Part) -> Images | None:
         """The images of a part; None: there is none. Raises InputError for what is missing or unsorted."""
-        if part == "train" and "train" not in self._folders:
-            raise InputError(f"{self._root / 'train'}: missing; put one folder per class there")
         if part in self._folders and part != "train":
             return self._all(part)
         if part != "train" and not (self._shares[part] and "train" in self._folders):
             return None
-        rest = self._all("train")
+        rest = self.pool()
         kept: tuple[Part, ...] = ("test", "validation")
         for each in kept:
             if not self._shares[each]:

@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image
 
 from dnw_graph.config import Config, config_from_dict
+from dnw_graph.config.files import override_list
 from dnw_graph.config.schema import Data
 from dnw_graph.data.decode import FORMATS
 from dnw_graph.data.folder_parts import FolderParts
@@ -54,22 +55,30 @@ def config_for_images(directory: str | Path, overrides: Iterable[str] = ()) -> t
     overrides  "section.key=value", changes to what was inferred
     Raises InputError for a folder that no network can be trained on.
     """
-    found = look_at(str(directory))
-    values = recipe(found)
-    values["data"] = {"dataset": "image_folder", "directory": str(directory), **values["data"]}
-    return config_from_dict(values, overrides, where=f"--images {directory}"), found
+    overrides, where = override_list(overrides), f"--images {directory}"
+
+    def config(found: Found, overrides: list[str]) -> Config:
+        values = recipe(found)
+        values["data"] = {"dataset": "image_folder", "directory": str(directory), **values["data"]}
+        return config_from_dict(values, overrides, where=where)
+
+    # How much is kept apart is known before the number of images is.
+    data = config(Found(1, 2, 1), [each for each in overrides if each.strip().startswith("data.")]).data
+    found = look_at(data)
+    return config(found, overrides), found
 
 
-def look_at(directory: str) -> Found:
+def look_at(data: Data) -> Found:
     """Raises InputError for images that cannot be read, and for less than two classes."""
-    parts = FolderParts(Data(dataset="image_folder", directory=directory), seed=0, has_test=True)
+    parts = FolderParts(data, seed=0, has_test=True)
+    pool = parts.pool()
+    if len(pool.class_names) < 2:
+        raise InputError(
+            f"{pool.source}: has one class folder, {pool.class_names[0]}; a network learns to tell classes "
+            "apart, so sort the images into two or more"
+        )
     images = parts.images("train")
     assert images is not None
-    if len(images.class_names) < 2:
-        raise InputError(
-            f"{images.source}: has one class folder, {images.class_names[0]}; a network learns to tell "
-            "classes apart, so sort the images into two or more"
-        )
     step = -(-len(images.files) // MOST_LOOKED_AT)
     sides = [shorter_side(path) for path in images.files[::step]]
     return Found(len(images.files), len(images.class_names), round(median(sides)))

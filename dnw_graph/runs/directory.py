@@ -205,7 +205,8 @@ class RunDirectory:
                 continue
             raise InputError(
                 f"{self.path}: {key} was {spell(before.get(key))} in this run and is {spell(now.get(key))} "
-                "now; set it back, or start another run with another --run-dir."
+                f"now; set it back (--set {key}={spell(before.get(key))}), or start another run with another "
+                "--run-dir."
             )
         trained_with = state.get("plugins", [])
         if not same_plugins(trained_with, plugins):

@@ -348,3 +348,41 @@ def _kill_a_worker(open_folder) -> None:
             for child in multiprocessing.active_children():
                 child.kill()
                 child.join()
+
+
+def test_workers_live_from_epoch_to_epoch_and_say_nothing(open_folder, recwarn):
+    """Also after an epoch that was left early, and more of them than there are CPUs."""
+    data = open_folder(workers=64, batch_size=2)
+    whole = [list(open_folder(workers=0, batch_size=2).epoch(epoch)) for epoch in range(2)]
+    epoch = data.epoch(0)
+    assert torch.equal(next(epoch)[0], whole[0][0][0])
+    processes = {child.pid for child in multiprocessing.active_children()}
+    assert len(processes) == 64
+    epoch.close()
+    for number in (1, 0):
+        assert equal(list(data.epoch(number)), whole[number])
+        assert {child.pid for child in multiprocessing.active_children()} == processes
+    data.close()
+    del epoch
+    assert not multiprocessing.active_children()
+    assert not recwarn.list
+
+
+def test_two_epochs_at_once_are_never_mixed(open_folder):
+    data = open_folder(workers=0)
+    first = data.epoch(0)
+    next(first)
+    next(data.epoch(1))
+    with pytest.raises(AssertionError, match="one epoch at a time"):
+        next(first)
+
+
+def test_a_crop_shows_as_much_as_is_said_and_mirrors_only_if_it_may(image_folder):
+    """A ramp from black to white: the whole of it is seen, its bright end always on the right."""
+    path = image_folder / "ramp.png"
+    Image.fromarray(np.tile(np.arange(64, dtype=np.uint8) * 4, (64, 1))).save(path)
+    images = Images([str(path)], [0], ["/ramp.png"], ["cat"], "here")
+    seen = Decoded(images, 16, 18, crop=0.9, flip=False, seed=0)
+    for epoch in range(20):
+        row = seen[epoch, 0][0][0, 8].int()
+        assert row[-1] - row[0] > 180

@@ -34,7 +34,7 @@ RECIPES = {
         STRIPES,
         {
             "model": {"network": "tiny_static", "edges": 90, "image_size": 32, "num_classes": 2},
-            "data": {"dataset": "stripes", "options": {"images": 128}},
+            "data": {"dataset": "stripes", "validation": 0, "options": {"images": 128}},
         },
     ),
     "optimiser": (SIGN, {"optimizer": {"name": "sign", "lr": 0.01, "options": {"decay": 0.5}}}),
