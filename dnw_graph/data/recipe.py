@@ -57,15 +57,14 @@ def config_for_images(directory: str | Path, overrides: Iterable[str] = ()) -> t
     """
     overrides, where = override_list(overrides), f"--images {directory}"
 
-    def config(found: Found, overrides: list[str]) -> Config:
-        values = recipe(found)
-        values["data"] = {"dataset": "image_folder", "directory": str(directory), **values["data"]}
-        return config_from_dict(values, overrides, where=where)
-
+    images = {"dataset": "image_folder", "directory": str(directory)}
     # How much is kept apart is known before the number of images is.
-    data = config(Found(1, 2, 1), [each for each in overrides if each.strip().startswith("data.")]).data
+    of_data = [each for each in overrides if each.strip().startswith("data.")]
+    data = config_from_dict(recipe(Found(1, 2, 1)) | {"data": images}, of_data, where=where).data
     found = look_at(data)
-    return config(found, overrides), found
+    values = recipe(found)
+    values["data"] = images | (values["data"] if data.augment else {})
+    return config_from_dict(values, overrides, where=where), found
 
 
 def look_at(data: Data) -> Found:

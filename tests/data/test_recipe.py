@@ -72,6 +72,14 @@ def test_overrides_win_and_what_is_shown_makes_the_same_configuration(folder):
     assert "{" not in shown
 
 
+def test_what_is_kept_apart_counts_and_without_augmentation_nothing_is_said_of_it(folder):
+    cfg, found = config_for_images(
+        folder(10, 32, 32), ["data.validation=0", "data.test=0.5", "data.augment=false"]
+    )
+    assert found.training == 15
+    assert cfg.data.model_fields_set == {"dataset", "directory", "validation", "test", "augment"}
+
+
 def test_a_size_that_the_network_cannot_take_names_those_that_it_can(folder):
     from dnw_graph.models.registry import build_model
 
