@@ -7,9 +7,12 @@ import warnings
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from dnw_graph.config import load_config
+from dnw_graph.training.session import Session
 
 SMALL = ("--set", "model.edges=90", "data.workers=1", "logging.tensorboard=false", "training.threads=1")
 
@@ -48,7 +51,26 @@ def test_a_folder_becomes_a_run_that_goes_on_and_is_evaluated(images, command, r
     assert (report["images"], report["part"], report["chosen_by"]) == (4, "test", "validation")
 
 
-def test_a_classes_folder_names_the_classes(images, command):
+def test_a_run_that_was_stopped_in_an_epoch_goes_on_bit_for_bit(images, command, monkeypatch):
+    """Its workers begin anew, at the batch that is next."""
+    start = ("train", "--images", "photos", "--epochs", "2", *SMALL, "--run-dir")
+    assert command(*start, "whole")[0] == 0
+    original = Session.step
+
+    def stopped(self, parts):
+        self.stop.requested = self.position.step == 10
+        original(self, parts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "step", stopped)
+        assert command(*start, "run")[0] == 130
+    assert command(*start, "run", "--resume", "auto")[0] == 0
+    for name in ("best", "last"):
+        whole, run = (load_file(f"{each}/checkpoints/{name}/model.safetensors") for each in ("whole", "run"))
+        assert all(torch.equal(whole[key], run[key]) for key in whole)
+
+
+def test_the_folders_name_the_classes_and_part_the_images(images, command):
     command("train", "--images", "photos", "--epochs", "1", "--run-dir", "run", *SMALL)
     state = json.loads(Path("run/checkpoints/last/state.json").read_text())
     assert state["class_names"] == ["cat", "dog"]

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from dnw_graph.config import load_config
 from dnw_graph.config.datasets import DATASETS
 from dnw_graph.data.arrays import ImageArrays
 from dnw_graph.errors import InputError
@@ -105,7 +106,14 @@ def test_a_validation_score_is_that_of_its_images(tmp_path, recipe, records, com
     assert report["loss"] == pytest.approx(record["val_loss"], rel=1e-5)
 
 
-def test_another_share_or_seed_is_another_run(tmp_path, recipe):
+def test_the_published_recipes_train_on_every_image():
+    """Those for CIFAR-10; ImageNet's have validation images of their own."""
+    configs = Path(__file__).parents[2] / "configs"
+    assert {load_config(path).data.validation for path in configs.glob("cifar10/*.yaml")} == {0}
+    assert {load_config(path).data.validation for path in configs.glob("imagenet/*.yaml")} == {None}
+
+
+def test_another_share_is_another_run(tmp_path, recipe):
     run = tmp_path / "run"
     train(recipe("training.epochs=1"), run)
     kept = state_of(run / "checkpoints/last")["data"]
