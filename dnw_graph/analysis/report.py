@@ -66,7 +66,7 @@ class Report(Shown):
 def analyze(
     paths: Sequence[str | Path],
     *,
-    checkpoint: str = "best",
+    checkpoint: str | None = None,
     random: RandomGraphs | None = None,
     measures: Collection[str] = (),
     tell: Callable[[str], None] = lambda _: None,
@@ -74,7 +74,7 @@ def analyze(
     """All measures of each wiring, and the overlap of every two.
 
     paths       run directories, checkpoints in them, or files of exported wirings; all of one network
-    checkpoint  which one of a run directory: best or last
+    checkpoint  which one of a run directory: best or last; None: the best, where one was chosen
     random      the random graphs to compare with; None: the default ones
     measures    names of those that are wanted; empty: all
     tell        is called with what is being done

@@ -40,10 +40,10 @@ class Source(Shown):
         return f"{self.name}: {self.network}, rule {self.rule}", self.wiring.shown()[1]
 
 
-def wiring_of(source: nn.Module | Graph | str | Path, checkpoint: str = "best") -> Wiring:
+def wiring_of(source: nn.Module | Graph | str | Path, checkpoint: str | None = None) -> Wiring:
     """The wiring of a network, of a loaded graph, of a run directory, of a checkpoint in it, or of a file.
 
-    checkpoint  which one of a run directory: best or last
+    checkpoint  which one of a run directory: best or last; None: the best, where one was chosen
     Raises InputError for what has no wiring, is missing, or is damaged.
     """
     if isinstance(source, str | Path):
@@ -53,7 +53,7 @@ def wiring_of(source: nn.Module | Graph | str | Path, checkpoint: str = "best") 
     return wiring_from_graph(_graph_of(source, type(source).__name__), "network")
 
 
-def read_source(path: str | Path, checkpoint: str = "best") -> Source:
+def read_source(path: str | Path, checkpoint: str | None = None) -> Source:
     """A run directory or a checkpoint in it with the run's stored wirings; or the file of an exported wiring.
 
     Raises InputError for what is missing, damaged, or has no wiring.
@@ -65,7 +65,7 @@ def read_source(path: str | Path, checkpoint: str = "best") -> Source:
     return _from_graph(name, load_graph(path), None, missing)
 
 
-def _from_run(name: str, path: Path, checkpoint: str) -> Source:
+def _from_run(name: str, path: Path, checkpoint: str | None) -> Source:
     # They need torch, which files do not.
     from dnw_graph.runs.load import load_run
 

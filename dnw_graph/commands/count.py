@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 
     from dnw_graph.accounting.tables import Counted
     from dnw_graph.config import Config
+    from dnw_graph.runs.run import Run
 
 HELP = "count parameters and MACs of configurations, of runs, or of the published networks"
+
+EXAMPLES = """\
+dnw-graph count runs/demo
+dnw-graph count --config digits/tiny_static_dnw imagenet/dnw_x0.225
+dnw-graph count --published
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +119,7 @@ def _of_run(path: str, **asked: bool) -> Counted:
     from dnw_graph.runs import load_run
 
     run = load_run(path)
-    return _counted(path, f"run {path}", run.config, run.model, path, **asked)
+    return _counted(path, f"run {path}", run.config, run.model, run, **asked)
 
 
 def _counted(
@@ -120,7 +127,7 @@ def _counted(
     of: str,
     cfg: Config,
     model: nn.Module,
-    run: str | None,
+    run: Run | None,
     removing: bool = False,
     scoring: bool = False,
 ) -> Counted:
@@ -136,19 +143,12 @@ def _counted(
     return Counted(name, cfg.model, {of: count(model)}, bound(model), paper.find(cfg.model), left, entry)
 
 
-def _top1(run: str) -> float | None:
+def _top1(run: Run) -> float | None:
     """Of the checkpoint that is counted, on the images that judge it; None where it was never tested."""
-    from dnw_graph.runs.checkpoint import read_state
-    from dnw_graph.runs.directory import locate_checkpoint, run_of
-    from dnw_graph.runs.history import read_records
-
-    checkpoint = locate_checkpoint(run)
-    metrics = run_of(checkpoint) / "metrics.jsonl"
-    if not metrics.is_file():
+    epoch = (run.state.get("position") or {}).get("epoch")
+    if not epoch:
         return None
-    epoch = read_state(checkpoint).get("position", {}).get("epoch")
-    records = [each for each in read_records(metrics) if each["kind"] == "epoch" and each["epoch"] == epoch]
-    scores = [each.get("test_top1", each.get("val_top1")) for each in records]
+    scores = [each.get("test_top1", each.get("val_top1")) for each in run.metrics if each["epoch"] == epoch]
     return scores[-1] if scores else None
 
 

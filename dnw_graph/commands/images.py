@@ -8,7 +8,7 @@ from io import BufferedIOBase
 from pathlib import Path
 
 from dnw_graph.data.decode import SUFFIXES, is_image
-from dnw_graph.data.image_folder import files_in
+from dnw_graph.data.folder_parts import files_in
 from dnw_graph.errors import InputError
 
 STANDARD_INPUT = "-"

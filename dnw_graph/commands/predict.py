@@ -43,9 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print a JSON list, an object for each image")
     form.add_argument("--csv", action="store_true", help="print CSV: image, rank, class, probability")
-    parser.add_argument(
-        "--checkpoint", choices=("best", "last"), default="best", help="which one of a run (default: best)"
-    )
+    options.add_checkpoint(parser)
     parser.add_argument("--backend", metavar="NAME", help="message passing by this backend (model.backend)")
     parser.add_argument(
         "--batch-size", type=int, default=32, metavar="N", help="images in memory at once (default: 32)"

@@ -130,9 +130,12 @@ def override_list(overrides: Iterable[str]) -> list[str]:
     return listed
 
 
-def to_yaml(cfg: Config) -> str:
-    """The resolved configuration as YAML: every default spelled out, keys without meaning left out."""
-    return write_yaml(cfg.model_dump(mode="json", exclude_none=True))
+def to_yaml(cfg: Config, *, given: bool = False) -> str:
+    """The resolved configuration as YAML: every default spelled out, keys without meaning left out.
+
+    given  only what was given, without defaults
+    """
+    return write_yaml(cfg.model_dump(mode="json", exclude_none=True, exclude_unset=given))
 
 
 def dump_config(cfg: Config, path: str | Path) -> None:

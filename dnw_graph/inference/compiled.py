@@ -82,7 +82,7 @@ class CompiledNetwork(Shown, nn.Module):
         """Logits [B, classes]."""
         if torch.compiler.is_compiling():
             # torch.export and torch.compile follow the steps, whose launches are operators that they know.
-            check_batch(images)
+            self._check(images)
             return self.part.logits(images, self._given_for(*images.shape[2:]))
         return self.run(images)[0]
 

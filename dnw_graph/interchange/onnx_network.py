@@ -265,7 +265,8 @@ def onnx_model(
     Input `images` [batch, 3, S, S] float32, output `logits` [batch, classes], S the network's image size.
     batch  of every image file; None: any
     The metadata has `class_names` and `preprocessing` (JSON) where they are known, `macs` (exact, per image),
-    `macs_dense` (what an engine does that multiplies zeros too), `params`, `network` and `producer_version`.
+    `macs_dense` (what an engine does that multiplies zeros too), `params` and `network`, and what `metadata` of
+    `save_onnx` adds.
     Raises InputError for a dense network, one in continuous time, one that no image changes the logits of,
     and where package onnx is missing.
     """
@@ -294,16 +295,22 @@ def onnx_model(
     return made
 
 
-def save_onnx(model: nn.Module, path: str | Path) -> dict[str, str]:
+def save_onnx(
+    model: nn.Module, path: str | Path, metadata: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Write a network as an ONNX model, after its logits were compared with the network's → its metadata.
+
+    metadata  more of it: where the network comes from
 
     ONNX Runtime computes them where it is installed, else the evaluator that comes with package onnx.
     Raises InputError like `onnx_model`, and where the disk refuses.
     """
     made = onnx_model(model)
     check_logits(model, made)
+    found = {entry.key: entry.value for entry in made.metadata_props} | dict(metadata or {})
+    _onnx().helper.set_model_props(made, found)
     write_bytes(Path(path), made.SerializeToString())
-    return {entry.key: entry.value for entry in made.metadata_props}
+    return found
 
 
 @torch.no_grad()
@@ -344,8 +351,6 @@ def _check(program: Program) -> None:
 
 
 def _metadata(model: WiredNetwork, program: Program, dense: int) -> dict[str, str]:
-    from dnw_graph import __version__
-
     whole = cost(program)
     known = {name: getattr(model.facts, name) for name in ("class_names", "preprocessing")}
     numbers: dict[str, Any] = {"macs": whole.macs, "macs_dense": dense, "params": whole.params}
@@ -353,5 +358,4 @@ def _metadata(model: WiredNetwork, program: Program, dense: int) -> dict[str, st
         "network": model.network,
         **{name: str(number) for name, number in numbers.items()},
         **{name: json.dumps(value) for name, value in known.items() if value is not None},
-        "producer_version": __version__,
     }

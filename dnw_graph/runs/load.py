@@ -28,18 +28,19 @@ _FREE_IN_USE = {
 }
 
 
-def load_run(path: str | Path, *, checkpoint: str = "best", overrides: Iterable[str] = ()) -> Run:
+def load_run(path: str | Path, *, checkpoint: str | None = None, overrides: Iterable[str] = ()) -> Run:
     """A trained network with all that is needed to use it: the network that the run's scores count for.
 
     path        a run directory, or a checkpoint in it
-    checkpoint  which one of a run directory: best or last
+    checkpoint  which one of a run directory: best or last; None: the best, where one was chosen, or the last
     overrides   "section.key=value", changes to the run's configuration
     `model.facts` of a wired network names the classes and the preprocessing of the run's images.
     A rule from a plugin must have been loaded before. Raises InputError for what is missing or damaged.
     """
     overrides = override_list(overrides)
     refuse_other_networks(overrides)
-    one_of(checkpoint, ("best", "last"), "checkpoint")
+    if checkpoint is not None:
+        one_of(checkpoint, ("best", "last"), "checkpoint")
     directory = locate_checkpoint(path_of(path, "run"), checkpoint)
     state = read_state(directory)
     try:

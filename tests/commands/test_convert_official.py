@@ -34,7 +34,7 @@ def run(official: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("runs") / "converted"
     # Drawn weights, unlike trained ones, do not bear the published learning rate.
     slow = ["--set", "optimizer.lr=0.0001"]
-    assert main(["convert_official", str(official), "--config", CONFIG, *slow, "-o", str(path)]) == 0
+    assert main(["convert-official", str(official), "--config", CONFIG, *slow, "-o", str(path)]) == 0
     return path
 
 
@@ -84,7 +84,7 @@ def test_a_config_of_another_network_is_named(
     official: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], config: str, sentence: str
 ) -> None:
     target = tmp_path / "run"
-    command = ["convert_official", str(official), "--config", str(ROOT / "configs" / config)]
+    command = ["convert-official", str(official), "--config", str(ROOT / "configs" / config)]
     assert main([*command, "-o", str(target)]) == 2
     error = capsys.readouterr().err
     assert sentence in error
@@ -98,7 +98,7 @@ def test_sizes_come_from_the_file(golden_folder, tmp_path):
     file = golden_folder / "ckpt_discrete_dim120_epoch_0_2019.pt"
     config = ["--config", "cifar10/tiny_discrete_time_dnw", "--set", "model.edges=2880"]
     sizes = ["--set", "model.options={nodes: 120}"]
-    assert main(["convert_official", str(file), *config, *sizes, "-o", str(tmp_path / "run")]) == 0
+    assert main(["convert-official", str(file), *config, *sizes, "-o", str(tmp_path / "run")]) == 0
     found = load_run(tmp_path / "run")
     cfg, model = found.config, found.model
     assert cfg.model.options == {"nodes": 120, "inputs": 16, "readout": 20, "times": 5, "stem_channels": 8}

@@ -31,7 +31,7 @@ def binary(tmp_path):
 
 
 def test_binary_version(open_split, binary, tmp_path):
-    train, test = (open_split("cifar10", tmp_path, train=train) for train in (True, False))
+    train, test = (open_split("cifar10", tmp_path, part=part) for part in ("train", "test"))
     assert (train.num_samples, test.num_samples) == (30, 6)
     assert train.class_names[0] == "airplane"
     assert train.source == str(binary)

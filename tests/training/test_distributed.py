@@ -124,7 +124,7 @@ def test_two_processes_train_one_network(tmp_path, config_file, recipe, records)
 
     found = load_run(path)
     cfg, model = found.config, found.model
-    batches = open_data(cfg.data, image_size=32, num_classes=10, batch_size=64, train=False, seed=0)
+    batches = open_data(cfg.data, image_size=32, num_classes=10, seed=0).batches("test", 64)
     scores = evaluate(model, batches, num_classes=10, device=torch.device("cpu"))
     (record,) = records(path, "epoch")
     assert scores is not None
