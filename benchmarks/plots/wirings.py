@@ -4,7 +4,7 @@
     python -m benchmarks.plots.wirings -o docs/figures/learned_and_random.png \\
         "random wiring=runs/demo-random" "learned wiring=runs/demo"
 
-Each argument is TITLE=RUN; the title is shown with the accuracy of the run's best checkpoint.
+Each argument is TITLE=RUN; the title is shown with the accuracy of the checkpoint that counts.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def draw(axes: Axes, title: str, run: str) -> None:
     axes.set_xticks(range(len(levels)), names, fontsize=style.SMALL)
     for text in axes.texts:
         text.set_visible(False)
-    wiring, score = subject.wiring, measure(run, "best", [])
+    wiring, score = subject.wiring, measure(run, None, [])
     used = edge_is_live(wiring.status, wiring.source, wiring.target).sum()
     edges = f"{used:,} of its {wiring.num_edges:,} edges lead from image to class"
     axes.set_title(f"{title}: {score['top1']:.1%} correct\n{edges}")

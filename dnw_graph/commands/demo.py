@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 HELP = "learn a wiring on scikit-learn's digits, compare it with a random one, and draw it (about a minute)"
 
+EXAMPLES = """\
+dnw-graph demo
+dnw-graph demo --run-dir runs/first --set training.epochs=4
+"""
+
 CONFIG = "digits/tiny_static_dnw"
 EDGES = 2000
 """So few that it matters which ones: with the 32,000 of the configuration, chance does nearly as well."""
@@ -78,7 +83,7 @@ def compared(runs: dict[str, Path]) -> Table:
     for name in ("wiring", "edges", "of these in use", "MACs per image", "test accuracy"):
         table.add_column(name, justify="left" if name == "wiring" else "right")
     for name, place in runs.items():
-        wiring, score = wiring_of(place), evaluate.measure(str(place), "best", [])
+        wiring, score = wiring_of(place), evaluate.measure(str(place), None, [])
         used = edge_is_live(wiring.status, wiring.source, wiring.target).sum()
         table.add_row(
             name, f"{wiring.num_edges:,}", f"{used:,}", f"{score['macs']:,}", f"{score['top1']:.1%}"

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 HELP = "write the wiring of a run as GraphML, GEXF, JSON, CSV, npz, DGL or DOT"
 
+EXAMPLES = """\
+dnw-graph export runs/demo -o wiring.graphml
+dnw-graph export runs/demo --without-dead --threshold 0.1 -o strong.gexf
+dnw-graph export runs/demo --format csv -o wiring.csv
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in it")
@@ -28,9 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=tuple(BY_NAME),
         help=f"format of the file (default: as its suffix says: {', '.join(FORMATS)})",
     )
-    parser.add_argument(
-        "--checkpoint", choices=("best", "last"), default="best", help="which one of a run (default: best)"
-    )
+    options.add_checkpoint(parser)
     parser.add_argument("--stage", type=int, metavar="N", help="only this stage, counted from 0")
     parser.add_argument(
         "--threshold", type=float, metavar="X", help="only edges with a weight of magnitude X or more"
@@ -59,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from dnw_graph.interchange.part import part_of
     from dnw_graph.runs.load import load_run
 
-    _, model = load_run(args.run, checkpoint=args.checkpoint)
+    model = load_run(args.run, checkpoint=args.checkpoint).model
     graph = part_of(
         graph_of(model),
         stage=args.stage,
