@@ -106,7 +106,7 @@ def supported() -> list[str]:
 
 
 # Functions and status values of `source/api.h`.
-NO_MEMORY, NO_INSTRUCTIONS, DONE = -1, 0, 1
+BAD_PLAN, NO_MEMORY, NO_INSTRUCTIONS, DONE = -2, -1, 0, 1
 
 _OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 
@@ -125,7 +125,7 @@ _FUNCTIONS: dict[str, tuple[type | None, list[type]]] = {
     "dnw_scratch_floats": (_long, [_int, _int]),
     "dnw_plan_new": (
         _int,
-        [_pointer, _pointer, _long, _pointer, _long, _pointer, _long, _text, _pointer],
+        [_pointer, _long, _pointer, _long, _pointer, _long, _pointer, _long, _text, _pointer],
     ),
     "dnw_plan_free": (None, [_pointer]),
     "dnw_workspace_new": (_pointer, [_pointer, _int]),

@@ -7,8 +7,8 @@ import itertools
 import torch
 
 import dnw_graph as dg
+from dnw_graph.engine.engine import Plan
 from dnw_graph.graph.node_spec import NodeSpec
-from dnw_graph.inference.engine import Plan
 from dnw_graph.message_passing import EdgeIndex, find_backend
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
@@ -109,7 +109,7 @@ def networks() -> None:
             plan = Plan(network.tables((3, side, side), **options), 3)
             for threads in (1, 2, 3):
                 torch.set_num_threads(threads)
-                close(plan.run(images)[0], network(images))
+                close(torch.from_numpy(plan.run(images.numpy(), threads)[0]), network(images))
     for edges in (0, 30, 200):
         model = tiny_static(rule="random", num_classes=3, groups=(4, 9, 9), readout=5, density=1.0).eval()
         (stage,) = model.body_stages()

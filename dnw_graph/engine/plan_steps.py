@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dnw_graph.inference.plan import Builder
-from dnw_graph.inference.plan_limits import lacks
+from dnw_graph.engine.plan import Builder
+from dnw_graph.engine.plan_limits import lacks
 from dnw_graph.native.structures import ABSENT, MESSAGES, NODE, POOL, STEM, Operation
 from dnw_graph.native.tables import LINE, Tables, padded
 from dnw_graph.program.program import IMAGES, LOGITS, Array, Program, norm_of
