@@ -48,7 +48,8 @@ def plan_of(
     given         what constant channels send, [channels, 1, h, w] per state that the program starts from;
                   those that are missing are 0
     fused_stages  the stem and so many stages run strip by strip, up to the first node operation of the next;
-                  None: 1 if the first stage's maps are too large for a core's cache
+                  None: 1 if the first stage's maps are too large for a core's cache. None does in a network
+                  with instance norms, which read whole maps
     strip_rows    rows of that operation's output that a strip makes
     block         sources whose edges a tile of targets walks before the next ones'; None: as many as stay in
                   the first-level cache, where targets have edges enough
@@ -61,6 +62,8 @@ def plan_of(
     planner = _Planner(program, given, Builder(image, block, tile))
     if fused_stages is None:
         fused_stages = int(planner.bytes_of_first_stage() > _LARGE)
+    if any(isinstance(step, NodeOperation) and step.spec.norm == "instance" for step in program.steps):
+        fused_stages = 0
     return planner.plan(fused_stages, strip_rows)
 
 
