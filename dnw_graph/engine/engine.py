@@ -138,7 +138,7 @@ class Engine:
 
     def run(self, images: Floats, threads: int) -> tuple[Floats, int]:
         """images [B, C, H, W] float32 → logits [B, classes], MACs of the whole batch."""
-        return self.plan(images.shape[1:]).run(np.ascontiguousarray(images), threads)  # type: ignore[arg-type]
+        return self.plan(images.shape[1:]).run(np.ascontiguousarray(images), threads)
 
     def plan(self, size: Size) -> Plan:
         """The plan for images [channels, height, width]."""

@@ -101,7 +101,8 @@ class CompiledNetwork(nn.Module):
             why = f": the engine lacks {self.engine_lacks}" if self.engine_lacks else ""
             raise InputError(f"a profile is of backend native only; this network runs on {self.backend}{why}")
         self._check_native(images)
-        plan = self._engine.plan(tuple(images.shape[1:]))
+        _, channels, height, width = images.shape
+        plan = self._engine.plan((channels, height, width))
         return profiled(plan, images.detach().contiguous().numpy(), torch.get_num_threads(), calls)
 
     def _runs_natively(self) -> bool:

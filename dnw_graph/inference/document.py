@@ -31,9 +31,7 @@ def document_of(model: torch.nn.Module, provenance: Mapping[str, Any]) -> Docume
     live, constant = _bare(live), None if constant is None else _bare(constant)
     reason = lacks(live) or (None if constant is None else numpy_lacks(constant))
     if reason is not None:
-        raise InputError(
-            f"the network cannot become a .dnw file: dnw-runtime lacks {reason}; export its wiring"
-        )
+        raise InputError(f"dnw-runtime, which runs .dnw files, lacks {reason}; export the wiring instead")
     total = cost(live)
     counts = {"macs": total.macs, "params": total.params, "others": total.others}
     facts = model.facts

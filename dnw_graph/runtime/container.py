@@ -15,7 +15,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 # The widest type first, so that every tensor begins at a multiple of its own size.
-_TYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "U8": np.dtype("u1")}
+_TYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "U8": np.dtype("u1")}
 _ALIGNMENT = 8
 
 MAX_HEADER_BYTES = 4 << 20
@@ -87,14 +87,13 @@ def _tensor(name: str, entry: object, body: memoryview) -> tuple[Array, tuple[in
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"does not describe tensor {name[:80]!r}")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    known = isinstance(dtype, str) and dtype in _TYPES
-    if not known or not _counts(shape) or not _counts(offsets) or len(offsets) != 2 or len(shape) > 8:
+    known = _TYPES.get(dtype) if isinstance(dtype, str) else None
+    if known is None or not _counts(shape) or not _counts(offsets) or len(offsets) != 2 or len(shape) > 8:
         raise ValueError(f"does not describe tensor {name[:80]!r}")
     first, end = offsets
-    size = prod(shape)
-    if not first <= end <= len(body) or end - first != size * _TYPES[dtype].itemsize:
+    if not first <= end <= len(body) or end - first != prod(shape) * known.itemsize:
         raise ValueError(f"has {end - first} bytes for tensor {name[:80]!r}, which is not its size")
-    return np.frombuffer(body[first:end], dtype=_TYPES[dtype]).reshape(shape), (first, end)
+    return np.frombuffer(body[first:end], dtype=known).reshape(shape), (first, end)
 
 
 def _counts(values: object) -> bool:

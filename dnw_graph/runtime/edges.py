@@ -48,4 +48,4 @@ def unpacked(kind: str, codes: Bytes, rows: int, columns: int, edges: int) -> tu
         position = np.cumsum(codes, dtype=np.int64)[ends] + np.arange(edges)
     if edges and position[-1] >= rows * columns:
         raise ValueError(f"has edges beyond {rows}×{columns}")
-    return np.divmod(position, max(columns, 1))  # type: ignore[return-value]
+    return np.divmod(position, max(columns, 1))

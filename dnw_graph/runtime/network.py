@@ -69,7 +69,7 @@ class Network:
         given, channels = np.asarray(images), self._live.channels[IMAGES]
         if given.ndim != 4 or given.shape[1] != channels or given.dtype.kind != "f" or 0 in given.shape[2:]:
             raise InputError(
-                f"images are {given.dtype} {list(given.shape)}; this network wants float32 [B, {channels}, H, W]"
+                f"images are {given.dtype} {list(given.shape)}; give float32 [B, {channels}, H, W]"
             )
         number = self._threads if threads is None else _checked_threads(threads)
         return self._engine.run(given.astype(np.float32, copy=False), number)[0]
@@ -96,8 +96,8 @@ class Network:
         )
         if needed > self._memory:
             raise InputError(
-                f"{self._where}: images of {height}×{width} pixels take {needed >> 20:,} MB of maps, more than "
-                f"the {self._memory >> 20:,} allowed; give smaller images or raise `memory`"
+                f"{self._where}: images of {height}×{width} pixels take {needed >> 20:,} MB of maps, more "
+                f"than the {self._memory >> 20:,} allowed; give smaller images or raise `memory`"
             )
         return Plan(self._tables(size), self._live.channels[LOGITS])
 
@@ -108,16 +108,15 @@ class Network:
             raise
         # Sizes of maps that fit each other for images of the file's own size may not for others.
         except (ValueError, OverflowError) as error:
-            raise InputError(
-                f"{self._where}: cannot run on images of {size[1]}×{size[2]} ({error})"
-            ) from None
+            raise InputError(f"{self._where}, images of {size[1]}×{size[2]} pixels: {error}") from None
 
     def _given(self, size: Size) -> dict[str, Array]:
         """What constant nodes send."""
         if self._constant is None:
             return {}
         zeros = np.zeros((1, *size), dtype=np.float32)
-        made = states_of(self._constant, zeros)
+        with np.errstate(all="ignore"):
+            made = states_of(self._constant, zeros)
         return {name: made[name] for name in starts(self._live) if made[name].any()}
 
 

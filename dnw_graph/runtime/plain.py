@@ -80,9 +80,7 @@ def _step(value: object) -> Step:
     given = mapping(value)
     kind = _KINDS.get(str(given.get("kind")))
     if kind is None:
-        raise ValueError(
-            f"has a step of kind {str(given.get('kind'))[:80]!r}, which this version does not know"
-        )
+        raise ValueError(f"has a step of kind {_shown(given.get('kind'))}, which this version lacks")
     return _made(kind, {name: each for name, each in given.items() if name != "kind"})
 
 
@@ -159,6 +157,12 @@ def _window(value: object) -> tuple[int, ...] | None:
     return window
 
 
+def _eps(value: object) -> float:
+    if not 0 <= (eps := number(value)) <= 1e6:
+        raise ValueError(f"has eps {eps}")
+    return eps
+
+
 def _shown(value: object) -> str:
     return repr(value)[:80]
 
@@ -175,7 +179,7 @@ _FIELDS: dict[str, Callable[[object], Any]] = {
     "level": count,
     "kernel_size": count,
     "depthwise": flag,
-    "eps": number,
+    "eps": _eps,
     "norm": one_of(*get_args(NormKind)),
     "activation": one_of(*get_args(Activation)),
     "spec": lambda value: _made(NodeSpec, mapping(value)),

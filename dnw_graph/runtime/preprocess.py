@@ -88,8 +88,8 @@ class Preprocessing:
             height, width = pixels.shape[1:]
             inner = self.size - (0 if self.pad is None else self.pad[1] + self.pad[3])
             raise InputError(
-                f"{where}: is an image of {height}×{width} pixels; this network was trained on {inner}×{inner} "
-                "and its preprocessing does not resize, so resize it before"
+                f"{where}: has {height}×{width} pixels, expected {inner}×{inner}, since this network's "
+                "preprocessing resizes nothing; resize the image before"
             )
         scaled = pixels.astype(np.float32) / np.float32(255)
         return ((scaled - self.mean[:, None, None]) / self.std[:, None, None])[None]
@@ -110,9 +110,8 @@ def _list(value: object, length: int) -> list[Any]:
 def _channels(value: object) -> npt.NDArray[np.float32]:
     """Per channel; one number is that of all three."""
     values = sequence(value)
-    return np.array(
-        [number(each) for each in _list(values * 3 if len(values) == 1 else values, 3)], np.float32
-    )
+    three = _list(values * 3 if len(values) == 1 else values, 3)
+    return np.array([number(each) for each in three], dtype=np.float32)
 
 
 # The steps of evaluation; tests compare them with those of training.
