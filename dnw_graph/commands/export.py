@@ -1,4 +1,4 @@
-"""`dnw-graph export`: the wiring of a run as a file that other programs open."""
+"""`dnw-graph export`: the wiring of a run, or its network, as a file that other programs open."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dnw_graph.commands import options
+from dnw_graph.commands.export_network import NAME, PRECISIONS, SUFFIX, export_network, is_network
+from dnw_graph.errors import InputError
 from dnw_graph.interchange.formats import BY_NAME, FORMATS, find_format
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from dnw_graph.interchange.graph import Graph
     from dnw_graph.interchange.text import Report
 
-HELP = "write the wiring of a run as GraphML, GEXF, JSON, CSV, npz, DGL or DOT"
+HELP = "write the network of a run as .dnw, or its wiring as GraphML, GEXF, JSON, CSV, npz, DGL or DOT"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,8 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="file to write")
     parser.add_argument(
         "--format",
-        choices=tuple(BY_NAME),
-        help=f"format of the file (default: as its suffix says: {', '.join(FORMATS)})",
+        choices=(*BY_NAME, NAME),
+        help=f"format of the file (default: as its suffix says: {', '.join([*FORMATS, SUFFIX])}); "
+        f"{NAME}: the whole network, for dnw-runtime",
+    )
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, help=f"of the numbers in a {SUFFIX} file (default: float32)"
     )
     parser.add_argument(
         "--checkpoint", choices=("best", "last"), default="best", help="which one of a run (default: best)"
@@ -45,6 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     path = Path(args.output)
+    if is_network(path, args.format):
+        return export_network(args, path)
+    if args.precision is not None:
+        raise InputError(f"--precision {args.precision}: is of {SUFFIX} files alone; leave it out")
     # A wrong name should not cost the time of loading a run.
     found = find_format(path, args.format)
     options.load_plugins(args)

@@ -24,7 +24,6 @@ from dnw_graph.runtime.preprocess import Preprocessing
 VERSION = 1
 """Of the format; a newer one is refused."""
 
-PRECISIONS = ("float32", "float16")
 MAX_FILE_BYTES = 1 << 30
 _LIVE, _CONSTANT = "live/", "constant/"
 
