@@ -75,7 +75,7 @@ def difference(model: nn.Module, path: Path) -> str:
 
 
 def provenance(run: str, checkpoint: str) -> dict[str, Any]:
-    """Where a network comes from: the configuration, the epoch and its record, and the code that exports it."""
+    """Where a network comes from: its configuration, its epoch's record, and the code that exports it."""
     from dnw_graph.runs.checkpoint import read_state
     from dnw_graph.runs.directory import RunDirectory, locate_checkpoint, run_of
     from dnw_graph.runs.history import read_records

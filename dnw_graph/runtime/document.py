@@ -6,6 +6,7 @@ is known of the network. Its tensors are those of the steps.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,13 +106,14 @@ def read_document(path: str | Path) -> Document:
         if path.exists() and not path.is_file():
             raise InputError(f"{path}: is no file; give the path of a .dnw file")
         with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+            size = os.fstat(file.fileno()).st_size
+            data = b"" if size > MAX_FILE_BYTES else file.read(size)
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read ({reason}); give the path of a .dnw file") from None
-    if len(data) > MAX_FILE_BYTES:
+    if size > MAX_FILE_BYTES:
         raise InputError(f"{path}: is larger than {MAX_FILE_BYTES:,} bytes, the most that is read")
     return decoded(data, str(path))
 
