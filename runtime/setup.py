@@ -75,11 +75,6 @@ class WithSources(sdist):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ORIGIN / path, target)
         shutil.copytree(SOURCE, Path(base_dir, "dnw_graph/native/source"), dirs_exist_ok=True)
-        shutil.copyfile(_licence(), Path(base_dir, "LICENSE"))
-
-
-def _licence():
-    return next(path for path in (HERE / "LICENSE", HERE.parent / "LICENSE") if path.is_file())
 
 
 def _version():
