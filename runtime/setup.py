@@ -46,9 +46,15 @@ class BuildPackage(build_py):
             target = Path(self._target(name))
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(re.sub(r"\bdnw_graph\b", "dnw_runtime", text), encoding="utf-8")
+        header = Path(self._header())
+        header.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(SOURCE / "dnw.h", header)
 
     def get_outputs(self, include_bytecode=1):
-        return super().get_outputs(include_bytecode) + [self._target(name) for name in MODULES]
+        return [*super().get_outputs(include_bytecode), *map(self._target, MODULES), self._header()]
+
+    def _header(self):
+        return str(Path(self.build_lib, "dnw_runtime/native/source/dnw.h"))
 
     def _target(self, name):
         return str(Path(self.build_lib, "dnw_runtime", f"{name}.py"))
@@ -102,7 +108,7 @@ setup(
                 "-fvisibility=hidden",
                 "-Wno-psabi",
             ],
-            extra_link_args=["-pthread"],
+            extra_link_args=["-pthread", "-lm"],
         )
     ],
 )

@@ -89,8 +89,10 @@ class Network:
         names = self.class_names or [str(number) for number in range(len(logits))]
         return [(names[each], float(weights[each] / weights.sum())) for each in best]
 
-    def _plan(self, size: Size) -> Plan:
-        _, height, width = size
+    def tables(self, height: int, width: int) -> Tables:
+        """The engine's plan for images of this size. Raises InputError for one that it cannot take."""
+        if not (0 < height < 1 << 20 and 0 < width < 1 << 20):
+            raise InputError(f"images of {height}×{width} pixels are none; give another size")
         needed = sum(
             bytes_of_maps(part, height, width) for part in (self._live, self._constant) if part is not None
         )
@@ -99,9 +101,7 @@ class Network:
                 f"{self._where}: images of {height}×{width} pixels take {needed >> 20:,} MB of maps, more "
                 f"than the {self._memory >> 20:,} allowed; give smaller images or raise `memory`"
             )
-        return Plan(self._tables(size), self._live.channels[LOGITS])
-
-    def _tables(self, size: Size) -> Tables:
+        size = self._live.channels[IMAGES], height, width
         try:
             return plan_of(self._live, self._given(size), size)
         except InputError:
@@ -109,6 +109,9 @@ class Network:
         # Sizes of maps that fit each other for images of the file's own size may not for others.
         except (ValueError, OverflowError) as error:
             raise InputError(f"{self._where}, images of {size[1]}×{size[2]} pixels: {error}") from None
+
+    def _plan(self, size: Size) -> Plan:
+        return Plan(self.tables(*size[1:]), self._live.channels[LOGITS])
 
     def _given(self, size: Size) -> dict[str, Array]:
         """What constant nodes send."""
