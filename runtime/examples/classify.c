@@ -32,6 +32,7 @@ int main(int count, char **given) {
     int best = 0;
     for (int k = 1; k < network->classes; k++) best = logits[k] > logits[best] ? k : best;
     printf("%d %s %.6g\n", best, network->names ? network->names[best] : "", logits[best]);
+    free(bytes), free(image), free(logits), fclose(file);
     dnw_close(network);
     return 0;
 }
