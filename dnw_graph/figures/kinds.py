@@ -100,10 +100,10 @@ def draw(
 
     path = Path(path)
     check_request(name, path, other=other is not None)
-    module = import_module(f"dnw_graph.figures.{name}")
     with drawing():
         if KINDS[name].film:
-            content: bytes = module.film_bytes(
+            film = import_module(f"dnw_graph.figures.{name}")
+            content: bytes = film.film_bytes(
                 subject, lambda number, count: tell(f"drawing frame {number} of {count}")
             )
         else:
