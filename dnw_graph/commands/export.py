@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=(*BY_NAME, *SUFFIXES.values()),
         help=f"format of the file (default: as its suffix says: {', '.join([*FORMATS, *SUFFIXES])}). dnw: "
-        "the whole network, for dnw-runtime. onnx: the same for other engines, which execute it densely: they "
+        "the whole network, for dnw-runtime. onnx: the same for other engines, which run it densely: they "
         "multiply by missing edges too",
     )
     parser.add_argument(
