@@ -6,7 +6,6 @@ import argparse
 from typing import TYPE_CHECKING, Literal
 
 from dnw_graph.commands import options
-from dnw_graph.commands.terminal import console, waiting
 from dnw_graph.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from dnw_graph.analysis.summary import measures_for, overlap_sentences, summary_of
     from dnw_graph.analysis.tables import heading_of, tables_of
     from dnw_graph.analysis.write import check_suffix, write_report
+    from dnw_graph.commands.terminal import console, waiting
 
     if args.output is not None:
         check_suffix(args.output)

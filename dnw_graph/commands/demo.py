@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from dnw_graph.commands import evaluate, options
 from dnw_graph.commands.main import INTERRUPTED
-from dnw_graph.commands.terminal import console, waiting
 from dnw_graph.dependencies import missing_of
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from dnw_graph.commands.terminal import console, waiting
     from dnw_graph.config import load_config
     from dnw_graph.training import train
 

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 from dnw_graph.commands import options
-from dnw_graph.commands.terminal import waiting
 from dnw_graph.errors import InputError
 from dnw_graph.figures.kinds import KINDS, check_request, draw
 from dnw_graph.interchange.formats import READABLE
@@ -51,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     check_request(args.kind, output, other=args.other is not None)
     _check_place(output)
     options.load_plugins(args)
+    from dnw_graph.commands.terminal import waiting
     from dnw_graph.figures.subject import read_subject
 
     with waiting("reading") as tell:
