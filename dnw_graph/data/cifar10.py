@@ -18,6 +18,7 @@ from dnw_graph.data.arrays import ImageArrays, check_labels
 from dnw_graph.data.download import data_directory, downloading, one_process_at_a_time
 from dnw_graph.dependencies import load_torchvision
 from dnw_graph.errors import InputError
+from dnw_graph.limits import open_file
 
 CLASS_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 # Of the 50,000 training images, per channel.
@@ -64,7 +65,8 @@ def read_binary(folder: Path, names: list[str]) -> tuple[Tensor, Tensor]:
     for name in names:
         path = folder / name
         try:
-            content = path.read_bytes()
+            with open_file(path) as file:
+                content = file.read()
         except OSError as error:
             raise InputError(
                 f"{path}: cannot be read ({error.strerror}); add this file of CIFAR-10"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -86,9 +87,10 @@ def test_too_many_nodes_or_edges_are_not_read(
 
 def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "endless.json").symlink_to("/dev/zero")
-    for name in ("endless.json", "folder.npz"):
-        (tmp_path / "folder.npz").mkdir(exist_ok=True)
-        with pytest.raises(InputError, match="is no file; give the path of a graph file"):
+    (tmp_path / "folder.npz").mkdir()
+    os.mkfifo(tmp_path / "pipe.graphml")
+    for name in ("endless.json", "folder.npz", "pipe.graphml"):
+        with pytest.raises(InputError, match=r"cannot be read \(.*(device|directory).*; give the path"):
             dg.load_graph(tmp_path / name)
 
 
