@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -153,6 +155,33 @@ def load_module() -> Callable[[Path], ModuleType]:
         return module
 
     return load
+
+
+_BUILDS = {
+    "sanitizers": ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+    "sixteen lanes": ["-O2", "-DDNW_EMULATE_AVX512"],
+}
+
+
+@pytest.fixture(scope="session")
+def other_build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, str]]:
+    """other_build("sanitizers" or "sixteen lanes") → variables by which a process uses the C code so built."""
+    sources = sorted((Path(__file__).parents[1] / "dnw_graph/native/source").glob("*.c"))
+
+    def found(name: str) -> dict[str, str]:
+        gcc = shutil.which("gcc")
+        assert gcc is not None, "the tests of other builds need gcc"
+        built = tmp_path_factory.mktemp("build") / "kernels.so"
+        flags = [*_BUILDS[name], "-g", "-std=gnu11", "-pthread", "-fPIC", "-shared", "-Wno-psabi"]
+        subprocess.run([gcc, *flags, *map(str, sources), "-o", str(built)], check=True)
+        variables = {"DNW_GRAPH_NATIVE": str(built)}
+        if name == "sanitizers":
+            asked = [gcc, "-print-file-name=libasan.so"]
+            library = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+            variables |= {"ASAN_OPTIONS": "detect_leaks=0", "LD_PRELOAD": library}
+        return variables
+
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ DGL reads such a file with C++ code that trusts it, so it is read only where the
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ import numpy as np
 from dnw_graph.dependencies import load_dgl
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.check import check_graph
-from dnw_graph.interchange.file import read_bytes, refuse_special
+from dnw_graph.interchange.file import read_bytes, temporary_beside
 from dnw_graph.interchange.graph import Array, Graph
 from dnw_graph.interchange.schema import EDGE_FIELDS, NODE_FIELDS, NUMBER_FIELD
 from dnw_graph.interchange.text import Report, from_json, silent, to_json
@@ -34,9 +33,9 @@ def write(graph: Graph, path: Path, report: Report = silent) -> None:
 
     dgl = load_dgl()
     attributes = np.frombuffer(to_json(graph.attributes).encode(), dtype=np.uint8)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    temporary = None
     try:
-        refuse_special(path)
+        temporary = temporary_beside(path)
         # DGL says nothing of a disk that is full or not there.
         temporary.write_bytes(b"")
         dgl.save_graphs(str(temporary), [to_dgl(graph)], {"attributes": torch.from_numpy(attributes.copy())})
@@ -46,7 +45,8 @@ def write(graph: Graph, path: Path, report: Report = silent) -> None:
         reason = getattr(error, "strerror", None) or "DGL failed"
         raise InputError(f"{path}: cannot be written ({reason}); choose another place") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
     report(graph.num_nodes + graph.num_edges)
 
 

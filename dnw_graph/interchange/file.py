@@ -29,12 +29,11 @@ def write_text(path: Path, chunks: Iterable[str]) -> None:
 
 def write_files(files: Mapping[Path, Iterable[bytes]]) -> None:
     """Write all of these files, or leave what was there. Raises InputError like `write_bytes`."""
-    # Of two processes that write one file, each has its own until it is whole.
-    temporaries = {path: path.with_name(f".{path.name}.{os.getpid()}.new") for path in files}
+    temporaries: dict[Path, Path] = {}
     at = next(iter(files))
     try:
         for at, chunks in files.items():
-            refuse_special(at)
+            temporaries[at] = temporary_beside(at)
             with temporaries[at].open("wb") as file:
                 file.writelines(chunks)
         for at, temporary in temporaries.items():
@@ -46,12 +45,16 @@ def write_files(files: Mapping[Path, Iterable[bytes]]) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def refuse_special(path: Path) -> None:
-    """Raise OSError for a directory, pipe or device: a file would take its place."""
+def temporary_beside(path: Path) -> Path:
+    """Where this process writes a file until it is whole; of two that write one file, each has its own.
+
+    Raises OSError for a directory, and for a pipe or device: a file would take its place.
+    """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if path.exists() and not path.is_file():
         raise OSError(errno.ENXIO, "it is a pipe or device, not a file")
+    return path.with_name(f".{path.name}.{os.getpid()}.new")
 
 
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:

@@ -14,14 +14,14 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-MEMORY_MB, SECONDS_OF_ONE = 4096, 60
-"""What one input may cost under atheris, of some kilobytes each; torch and the seeds take a part."""
-
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from dnw_graph.errors import InputError
+
+HERE = Path(__file__).resolve().parent
+MEMORY_MB, SECONDS_OF_ONE = 4096, 60
+"""What one input of at most 16 kB may cost under atheris; torch takes a part of the memory."""
 
 TOKENS = [
     *(
