@@ -165,7 +165,7 @@ _BUILDS = {
 
 @pytest.fixture(scope="session")
 def other_build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, str]]:
-    """other_build("sanitizers" or "sixteen lanes") → variables by which a process uses the C code so built."""
+    """other_build("sanitizers" or "sixteen lanes") → variables for a process with the C code so built."""
     sources = sorted((Path(__file__).parents[1] / "dnw_graph/native/source").glob("*.c"))
 
     def found(name: str) -> dict[str, str]:

@@ -132,3 +132,16 @@ def test_a_path_that_is_none_is_refused():
     for path in ("a\0b", os.fsdecode(b"caf\xe9.yaml"), "x" * 5000):
         with pytest.raises(InputError):
             load_config(path)
+
+
+@pytest.mark.parametrize("piece", ["x,", "'',", "k: 1,", "{},", "&a x,"])
+def test_many_small_values_cost_no_more_than_the_most_that_may_be(tmp_path, piece):
+    """A megabyte of them: read only as far as they can be settings."""
+    start = "model: {" if ":" in piece else "model: ["
+    text = start + piece * ((1 << 20) // len(piece) - 20)
+    tracemalloc.start()
+    try:
+        refusal(text, tmp_path / "c")
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    finally:
+        tracemalloc.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 
@@ -113,3 +114,10 @@ def test_a_huge_header_is_refused_before_anything_is_unpacked(tmp_path):
     found = decode(str(tmp_path / "a.png"))
     assert isinstance(found, Unreadable)
     assert "has 12000×9000 pixels, expected at most 89,478,485" in found.reason
+
+
+def test_a_pipe_is_refused_and_nobody_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    found = decode(str(tmp_path / "a.png"))
+    assert isinstance(found, Unreadable)
+    assert "it is a pipe or device, not a file" in found.reason

@@ -53,7 +53,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 
 
 FOR_ALL_SIZES = {"native": 24 << 10, "csr": 96 << 10}
-"""kB for the first calls of every size; the engine would take 40 MB for the plans of 100. torch keeps kernels."""
+"""kB for the first calls of every size; the plans of 100 would take 40 MB. torch keeps kernels of its own."""
 LATER = 8 << 10
 
 needs_kernels = pytest.mark.skipif(library.reason() is not None, reason="no C kernels here")

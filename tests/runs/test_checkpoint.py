@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -205,6 +207,38 @@ def test_a_crash_between_two_renames_leaves_the_newest_whole_one_first(tmp_path,
     assert steps == [3, 2, 1]
     write(tmp_path / "last", 5, keep=2)
     assert [read_state(each)["step"] for each in find_checkpoints(tmp_path / "last")][:2] == [5, 3]
+
+
+ODD = {
+    "pipe": os.mkfifo,
+    "folder": Path.mkdir,
+    "link to itself": lambda path: path.symlink_to(path.name),
+    "device without end": lambda path: path.symlink_to("/dev/zero"),
+    "terabytes": lambda path: (path.touch(), os.truncate(path, 1 << 41)),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("name", ["state.json", "state.json.sha256", "model.safetensors"])
+def test_what_is_no_file_of_that_size_is_damage_and_nobody_waits_for_it(tmp_path, name, odd):
+    write(tmp_path / "last", 1)
+    (tmp_path / "last" / name).unlink()
+    ODD[odd](tmp_path / "last" / name)
+    with pytest.raises(DamagedError, match=rf"{name}: (cannot be read|has \d+ bytes instead)"):
+        check_files(tmp_path / "last")
+
+
+def test_a_file_without_permission_is_no_damage(tmp_path, monkeypatch):
+    """It may be whole: `--resume auto` must not set it aside."""
+    write(tmp_path / "last", 1)
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("dnw_graph.runs.checkpoint.read_file", refuse)
+    with pytest.raises(InputError, match=r"\(Permission denied\); check its permissions") as caught:
+        check_files(tmp_path / "last")
+    assert not isinstance(caught.value, DamagedError)
 
 
 def test_files_outside_of_the_checkpoint_are_not_read(tmp_path):

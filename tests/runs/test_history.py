@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from dnw_graph.errors import InputError
 from dnw_graph.runs.directory import RunDirectory
 from dnw_graph.runs.history import history_of, read_records, read_wiring
+from dnw_graph.runs.journal import Journal
 
 STEP = {"kind": "step", "epoch": 1, "step": 10, "swaps": 2}
 EPOCH = {"kind": "epoch", "epoch": 1, "step": 22, "swaps": 2, "test_top1": 0.5}
@@ -106,3 +108,19 @@ def test_records_that_no_training_wrote_are_refused(tmp_path, changes, why):
 def test_other_names_are_no_stored_wirings(run, name):
     run.wiring(0).rename(run.wiring(0).with_name(f"{name}.npz"))
     assert history_of(run.path).epochs == (2, 10)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_records_from_a_pipe_or_device_are_refused_and_nobody_waits_for_them(tmp_path, make):
+    make(tmp_path / "metrics.jsonl")
+    with pytest.raises(InputError, match=r"metrics.jsonl: cannot be read \(it is a pipe or device"):
+        read_records(tmp_path / "metrics.jsonl")
+    with pytest.raises(InputError, match=r"metrics.jsonl: cannot be written \(it is a pipe or device"):
+        Journal(tmp_path / "metrics.jsonl", None)
+
+
+def test_a_position_beyond_every_file_costs_nothing(tmp_path):
+    """A checkpoint of a stranger may say so."""
+    (tmp_path / "metrics.jsonl").write_text('{"kind": "step"}\n')
+    with Journal(tmp_path / "metrics.jsonl", None, position=2**63) as journal:
+        assert "records are missing" in str(journal.notice)
