@@ -27,7 +27,7 @@ class DataSet:
 
 DATASETS: Registry[DataSet] = Registry("data.dataset", "data set")
 
-for _name, _classes in (("digits", 10), ("fashion_mnist", 10), ("cifar10", 10)):
+for _name, _classes in (("digits", 10), ("fashion_mnist", 10), ("cifar10", 10), ("cifar100", 100)):
     _place = f"dnw_graph.data.{_name}:read"
     DATASETS.add(_name, DataSet(_place, _classes), _place)
 DATASETS.add("imagenet", DataSet(None, 1000), "dnw_graph.data.image_folder:FolderBatches")

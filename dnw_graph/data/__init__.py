@@ -1,7 +1,7 @@
 """Image data for training and evaluation.
 
 `open_data` gives the batches of one split of the data set that a configuration names:
-  digits, fashion_mnist, cifar10   small sets, held in memory and augmented a batch at a time
+  digits, fashion_mnist, cifar10, cifar100   small sets, held in memory and augmented a batch at a time
   imagenet, image_folder           `train/<class>/…` and `val/<class>/…`, read by worker processes
   a plugin's, by `register_data`   held in memory too
 """

@@ -19,8 +19,8 @@ from dnw_graph.program.steps import (
     Norm,
     Pool,
     Repeat,
-    Start,
     Step,
+    Sum,
 )
 
 Array = npt.NDArray[Any]
@@ -169,7 +169,7 @@ def _lines(step: Step, program: Program, shapes: Mapping[str, Shape], indent: st
         Convolution: lambda s: f"{'depthwise ' * s.depthwise}convolution, stride {s.stride}, {s.activation}",
         NodeOperation: lambda s: f"node operation ({s.spec})",
         Norm: lambda s: f"norm ({s.norm}, {s.activation})",
-        Start: lambda s: f"start of {program.tensor(s, 'row').size} nodes",
+        Sum: lambda s: f"{program.tensor(s, 'row').size} maps added",
         Pool: lambda s: "mean" if s.window is None else f"mean over {s.window[0]} … {s.window[1] - 1}",
         Linear: lambda s: "linear",
     }[type(step)](step)

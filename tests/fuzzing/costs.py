@@ -82,6 +82,7 @@ COSTLY: dict[str, Callable[[bytes, int], bytes]] = {
         bytes([0, 0, 8, 1]) + np.array([size], ">u4").tobytes() + np.random.default_rng(0).bytes(size), 1
     ),
     "cifar10": lambda seed, size: times(seed, size),
+    "cifar100": lambda seed, size: times(seed, size),
     "image": lambda seed, size: png(size),
 }
 """What makes of a seed and a size a costly file of about this size."""

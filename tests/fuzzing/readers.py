@@ -24,7 +24,8 @@ from PIL import Image
 import dnw_graph as dg
 from dnw_graph.config import load_config
 from dnw_graph.config.packaged import folder as packaged
-from dnw_graph.data.cifar10 import RECORD, read_binary
+from dnw_graph.data.cifar10 import CIFAR10
+from dnw_graph.data.cifar100 import CIFAR100
 from dnw_graph.data.decode import FORMATS, Unreadable, decode
 from dnw_graph.data.idx import read_idx
 from dnw_graph.errors import InputError
@@ -239,8 +240,13 @@ def idx_gz(folder: Path) -> Target:
 
 
 def cifar10(folder: Path) -> Target:
-    whole = bytes([7]) + bytes(RECORD - 1) + bytes([9]) + bytes(RECORD - 1)
-    return [whole], in_file(folder / "test_batch.bin", lambda path: read_binary(folder, [path.name]))
+    whole = bytes([7, *bytes(3072), 9, *bytes(3072)])
+    return [whole], in_file(folder / "a.bin", lambda path: CIFAR10.read_binary(folder, (path.name,)))
+
+
+def cifar100(folder: Path) -> Target:
+    whole = bytes([1, 99, *bytes(3072)])
+    return [whole], in_file(folder / "a.bin", lambda path: CIFAR100.read_binary(folder, (path.name,)))
 
 
 def image(folder: Path) -> Target:
@@ -285,6 +291,7 @@ READERS: dict[str, Callable[[Path], Target]] = {
         idx,
         idx_gz,
         cifar10,
+        cifar100,
         image,
     )
 }

@@ -32,6 +32,7 @@ TIMES = {
     "idx": 8,
     "idx_gz": 8,
     "cifar10": 24,
+    "cifar100": 24,
     "image": 16,
 }
 """Bytes of memory for a byte of a costly file, beyond FREE; docs/reliability.md says so."""

@@ -22,7 +22,16 @@ NAMES = [
         "csv_nodes",
         "csv_attributes",
     ),
-    *("official_2019", "official_today", "pickle_in_an_official_file", "idx", "idx_gz", "cifar10", "image"),
+    *(
+        "official_2019",
+        "official_today",
+        "pickle_in_an_official_file",
+        "idx",
+        "idx_gz",
+        "cifar10",
+        "cifar100",
+        "image",
+    ),
 ]
 SECONDS, SECONDS_OF_ALL = 3, 60
 
