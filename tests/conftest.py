@@ -176,8 +176,10 @@ def other_build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dic
         subprocess.run([gcc, *flags, *map(str, sources), "-o", str(built)], check=True)
         variables = {"DNW_GRAPH_NATIVE": str(built)}
         if name == "sanitizers":
-            asked = [gcc, "-print-file-name=libasan.so"]
-            library = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+            # Where C++ is loaded later, as by matplotlib, the sanitizer does not find what throws exceptions.
+            asked = [[gcc, f"-print-file-name={name}"] for name in ("libasan.so", "libstdc++.so")]
+            told = [subprocess.run(each, check=True, capture_output=True, text=True).stdout for each in asked]
+            library = " ".join(each.strip() for each in told)
             variables |= {"ASAN_OPTIONS": "detect_leaks=0", "LD_PRELOAD": library}
         return variables
 
