@@ -42,6 +42,14 @@ def turnover_figure(subject: Subject) -> Figure:
     records = read_records(RunDirectory(subject.run).metrics)
     if not any(record.get("kind") == "epoch" for record in records):
         raise InputError(f"{subject.run}: metrics.jsonl has no record of an epoch; train for an epoch")
+    for name, needed in (
+        ("swaps", records),
+        ("test_top1", [each for each in records if each["kind"] == "epoch"]),
+    ):
+        if any(name not in record for record in needed):
+            raise InputError(
+                f"{subject.run}: metrics.jsonl has a record without {name}; give a run with whole records"
+            )
     figure = style.new_figure(HEIGHT, "Turnover: how the wiring changed over training", subject.title)
     axes = figure.subplots(2, 2)
     _draw_entries(axes[0, 0], records, whole=subject.is_whole)
