@@ -11,7 +11,7 @@ STAMP := $(VENV)/installed-with-$(subst /,-,$(PYTHON))
 KERNELS := $(VENV)/kernels-built
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-newest test-matrix wheel lint format clean
+.PHONY: help setup demo test test-all test-newest test-matrix wheel runtime lint format clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ wheel: dist/built ## Build the wheel in dist/.
 dist/built: $(KERNELS) $(shell find dnw_graph configs -name '*.py' -o -name '*.yaml' -o -name '*.[ch]')
 	@rm -rf build dist && $(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir dist . && rm -rf build && touch $@
 
+runtime: $(KERNELS) ## Build the wheel of dnw-runtime, which needs NumPy only, in dist/.
+	$(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir dist ./runtime && rm -rf runtime/build runtime/*.egg-info
+
 .venv-newest/installed: pyproject.toml
 .venv-lowest/installed: pyproject.toml constraints/lowest.py
 .venv-%/installed: dist/built
@@ -64,7 +67,7 @@ format: $(STAMP) ## Rewrite the sources in the project's format.
 	$(BIN)/ruff format
 
 clean: ## Remove the environment, caches and build products; runs/ and data/ stay.
-	rm -rf $(VENV) .venv-newest .venv-lowest build dist *.egg-info dnw_graph/native/*.so .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-newest .venv-lowest build dist *.egg-info runtime/build runtime/*.egg-info dnw_graph/native/*.so .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find dnw_graph tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(STAMP): pyproject.toml $(wildcard constraints/*)

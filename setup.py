@@ -96,7 +96,7 @@ setup(
                 "-fvisibility=hidden",
                 "-Wno-psabi",
             ],
-            extra_link_args=["-pthread"],
+            extra_link_args=["-pthread", "-lm"],
             # No compiler, no kernels: the package then works through the other backends.
             optional=True,
         )

@@ -23,9 +23,9 @@ import dnw_graph as dg
 from benchmarks.common.ceilings import ceilings
 from benchmarks.common.timing import write_results
 from benchmarks.inference.networks import WIRED, wired
+from dnw_graph.engine.plan_steps import plan_of
 from dnw_graph.inference import compiled
 from dnw_graph.inference.compiled import CompiledNetwork
-from dnw_graph.inference.plan_steps import plan_of
 from dnw_graph.models.network import WiredNetwork
 
 AS_IT_IS = "as it is"

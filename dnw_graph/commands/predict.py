@@ -22,16 +22,17 @@ HELP = "classify images with a trained network"
 # In a name they would break the line.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
-_IMAGES = """\
-an IMAGE is a file, or a folder for all images in it and below; - is standard input, which brings one image,
-or names of files, a line each. What cannot be read is told in a sentence, and the exit code is then 2."""
-
 EXAMPLES = """\
 dnw-graph predict runs/pets cat.jpg
-dnw-graph predict runs/pets holiday/ --csv > holiday.csv
-find . -name '*.png' | dnw-graph predict runs/pets - --top 1
-curl -s https://example.org/cat.jpg | dnw-graph predict runs/pets -
+dnw-graph predict runs/pets holiday/ --csv
+dnw-graph predict runs/pets photos/ --top 1 --json
 """
+
+_IMAGES = """\
+an IMAGE is a file, or a folder for all images in it and below; - is standard input, which brings one image,
+or names of files, a line each:
+  find . -name '*.png' | dnw-graph predict runs/pets -
+What cannot be read is told in a sentence, and the exit code is then 2."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,11 +8,11 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from dnw_graph.engine.engine import Engine, Plan
+from dnw_graph.engine.plan_limits import lacks
+from dnw_graph.engine.plan_steps import plan_of
 from dnw_graph.errors import InputError
 from dnw_graph.inference.by_steps import BySteps, ConstantPart
-from dnw_graph.inference.engine import Engine, Plan
-from dnw_graph.inference.plan_limits import lacks
-from dnw_graph.inference.plan_steps import plan_of
 from dnw_graph.inference.profile import OperationTime, profiled
 from dnw_graph.message_passing import usable_backend
 from dnw_graph.message_passing.executed import Executed, record, recording
@@ -114,7 +114,9 @@ class CompiledNetwork(Shown, nn.Module):
             why = f": the engine lacks {self.engine_lacks}" if self.engine_lacks else ""
             raise InputError(f"a profile is of backend native only; this network runs on {self.backend}{why}")
         self._check_native(images)
-        return profiled(self._engine.plan(images), images, calls)
+        _, channels, height, width = images.shape
+        plan = self._engine.plan((channels, height, width))
+        return profiled(plan, images.detach().contiguous().numpy(), torch.get_num_threads(), calls)
 
     def _runs_natively(self) -> bool:
         # The C kernels know float32 only: where autocast asks for less, `auto` leaves the choice to torch.
@@ -125,11 +127,11 @@ class CompiledNetwork(Shown, nn.Module):
         """The same in one call of C."""
         self._check_native(images)
         # A plan that is made on the way evaluates constant nodes, which is no work of this call.
-        logits, macs = self._engine.run(images)
+        logits, macs = self._engine.run(images.detach().numpy(), torch.get_num_threads())
         with recording(images.shape[0]) as executed:
             record(macs)
         _last_executed(self)[0] = executed.macs
-        return logits, executed
+        return torch.from_numpy(logits), executed
 
     def _check(self, images: Tensor) -> None:
         refuse_tracers(images)

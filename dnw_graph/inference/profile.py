@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from dnw_graph.engine.engine import Floats, Plan
 from dnw_graph.errors import InputError
-from dnw_graph.inference.engine import Plan
 from dnw_graph.native.tables import Work
 
 
@@ -20,17 +19,16 @@ class OperationTime:
     seconds: float
 
 
-def profiled(plan: Plan, images: Tensor, calls: int) -> list[OperationTime]:
+def profiled(plan: Plan, images: Floats, threads: int, calls: int) -> list[OperationTime]:
     """The median of some calls, and last what the thread waits for others; InputError but for one image."""
     if calls < 1 or images.shape[0] != 1:
         raise InputError(
             f"{calls} calls with {images.shape[0]} images; a profile wants a call or more with one"
         )
-    images = images.contiguous()
-    plan.run(images)
-    taken = torch.zeros(calls, len(plan.work) + 1, dtype=torch.float64)
+    plan.run(images, threads)
+    taken = np.zeros((calls, len(plan.work) + 1))
     for row in taken:
-        plan.run(images, row)
+        plan.run(images, threads, row)
     waiting = Work("all", 0, "waiting", 0, 0)
-    seconds = taken.median(dim=0).values.tolist()
+    seconds = np.median(taken, axis=0).tolist()
     return [OperationTime(*each) for each in zip([*plan.work, waiting], seconds, strict=True)]

@@ -11,7 +11,8 @@ from torch import Tensor
 from dnw_graph.message_passing.backend import Backend, register_backend
 from dnw_graph.message_passing.edge_index import EdgeIndex
 from dnw_graph.native import library
-from dnw_graph.native.calls import done, threads
+from dnw_graph.native.calls import threads
+from dnw_graph.native.status import done
 from dnw_graph.native.structures import EdgeArguments, Pieces, ProductArguments
 
 _PURPOSE = "the features of a message-passing product"

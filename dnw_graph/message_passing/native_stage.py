@@ -14,7 +14,8 @@ from dnw_graph.message_passing.native import Native, check_index, check_values
 from dnw_graph.message_passing.stage_pass import NodeParameters, Sending, StagePass
 from dnw_graph.message_passing.stage_spec import StageSpec
 from dnw_graph.native import library
-from dnw_graph.native.calls import done, threads
+from dnw_graph.native.calls import threads
+from dnw_graph.native.status import done
 from dnw_graph.native.structures import KERNEL_SUMS, NODE_SUMS, SCALE_SUM, SHIFT_SUM, StageBlock, StageMaps
 from dnw_graph.node_operation import native as node_operation
 

@@ -33,23 +33,21 @@ def load() -> ctypes.CDLL:
 
     The environment variable DNW_GRAPH_NATIVE names another build of it, for example one with sanitizers.
     """
-    path = os.environ.get("DNW_GRAPH_NATIVE") or _installed()
-    if path is None:
-        raise InputError(_MISSING)
+    where = path()
     try:
-        library = ctypes.CDLL(path)
+        library = ctypes.CDLL(where)
         for name, (result, arguments) in _FUNCTIONS.items():
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError) as error:
         raise InputError(
-            f"{path}: the C kernels cannot be loaded ({error}); install the package anew"
+            f"{where}: the C kernels cannot be loaded ({error}); install the package anew"
         ) from None
     for name, size in SIZES.items():
         found = library.dnw_size_of(name.encode())
         if found != size:
             raise InputError(
-                f"{path}: the C kernels were built from other sources ({name} has {found} bytes there, "
+                f"{where}: the C kernels were built from other sources ({name} has {found} bytes there, "
                 f"{size} here); install the package anew"
             )
     _share_threads(library)
@@ -78,11 +76,16 @@ def _share_threads(library: ctypes.CDLL) -> None:
         return
 
 
-def _installed() -> str | None:
+def path() -> str:
+    """Where the library is; InputError if it is missing."""
     # No Python module, whatever setuptools calls it: one build serves every Python, so that the name has
     # neither a version nor an ABI in it.
     found = Path(__file__).with_name("_kernels.so")
-    return str(found) if found.is_file() else None
+    if asked := os.environ.get("DNW_GRAPH_NATIVE"):
+        return asked
+    if not found.is_file():
+        raise InputError(_MISSING)
+    return str(found)
 
 
 @cache
@@ -107,7 +110,7 @@ def supported() -> list[str]:
 
 
 # Functions and status values of `source/api.h`.
-NO_MEMORY, NO_INSTRUCTIONS, DONE = -1, 0, 1
+BAD_PLAN, NO_MEMORY, NO_INSTRUCTIONS, DONE = -2, -1, 0, 1
 
 _OPENMP = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 
@@ -126,7 +129,7 @@ _FUNCTIONS: dict[str, tuple[type | None, list[type]]] = {
     "dnw_scratch_floats": (_long, [_int, _int]),
     "dnw_plan_new": (
         _int,
-        [_pointer, _pointer, _long, _pointer, _long, _pointer, _long, _text, _pointer],
+        [_pointer, _long, _pointer, _long, _pointer, _long, _pointer, _long, _text, _pointer],
     ),
     "dnw_plan_free": (None, [_pointer]),
     "dnw_workspace_new": (_pointer, [_pointer, _int]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 
 import numpy as np
 
@@ -73,6 +73,14 @@ class Tables:
     numbers: np.ndarray  # int32
     edges: np.ndarray  # EDGE
     work: list[Work]  # of each operation
+
+    @property
+    def bytes(self) -> int:
+        """Of the plan that is made from these, and of what one caller with one thread needs to run it."""
+        arrays = self.tables, self.constants, self.numbers, self.edges
+        header = Header(*self.tables[: len(fields(Header))].tolist())
+        floats = header.shared_floats + header.thread_floats + header.scratch_floats
+        return sum(each.nbytes for each in arrays) + 4 * floats
 
 
 def joined_tables(

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.native import library
-from dnw_graph.native.calls import done, threads
+from dnw_graph.native.calls import threads
+from dnw_graph.native.status import done
 from dnw_graph.native.structures import NodeGradientPlaces, NodeMaps
 from dnw_graph.node_operation.kernels import NodeGradients
 

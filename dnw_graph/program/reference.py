@@ -122,8 +122,9 @@ def _messages(step: Messages, program: Program, states: States) -> None:
         [_sum_so_far(name, size, h, states) for name, size in zip(step.targets, step.sizes, strict=True)]
     )
     row, column, weight = (program.tensor(step, name) for name in ("row", "column", "weight"))
-    for v, u, w in zip(row, column, weight, strict=True):
-        z[v] += w * h[u]
+    for v in np.unique(row):
+        mine = slice(*np.searchsorted(row, (v, v + 1)))
+        z[v] += np.tensordot(weight[mine], h[column[mine]], axes=1)
     for name, part in zip(step.targets, np.split(z, np.cumsum(step.sizes)[:-1]), strict=True):
         states[name] = part
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import dnw_graph as dg
-from dnw_graph.inference.engine import Plan
+from dnw_graph.engine.engine import Plan
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.native import library
 
@@ -33,7 +33,9 @@ def network(side, **options):
 
 
 def plan(compiled, height, width, **options):
-    return Plan(compiled.tables((3, height, width), **options), 3)
+    """images → logits"""
+    made = Plan(compiled.tables((3, height, width), **options), 3)
+    return lambda images: torch.from_numpy(made.run(images.numpy(), torch.get_num_threads())[0])
 
 
 @pytest.mark.parametrize("strip_rows", [1, 2, 3])
@@ -47,9 +49,9 @@ def test_what_a_node_operation_left_is_not_seen_by_the_stem(side, strip_rows):
         torch.set_num_threads(threads)
         for _ in range(2):
             images = torch.randn(1, 3, side, side)
-            expected = apart.run(images)[0]
-            assert torch.equal(fused.run(images)[0], expected)
-            assert torch.equal(other.run(images)[0], expected)
+            expected = apart(images)
+            assert torch.equal(fused(images), expected)
+            assert torch.equal(other(images), expected)
 
 
 @pytest.mark.parametrize(("height", "width"), [(24, 300), (300, 24), (17, 131), (1, 64), (64, 1)])
@@ -57,7 +59,7 @@ def test_images_that_are_not_square(height, width):
     compiled = network(32)
     images = torch.randn(3, 3, height, width)
     for fused in (0, 1, 2):
-        found = plan(compiled, height, width, fused_stages=fused).run(images)[0]
+        found = plan(compiled, height, width, fused_stages=fused)(images)
         torch.testing.assert_close(found, compiled(images), rtol=2e-5, atol=2e-5)
 
 
@@ -65,10 +67,10 @@ def test_batches_that_grow_and_shrink():
     compiled = network(24)
     runs, images = plan(compiled, 24, 24), torch.randn(9, 3, 24, 24)
     torch.set_num_threads(1)
-    expected = torch.cat([runs.run(image)[0] for image in images.split(1)])
+    expected = torch.cat([runs(image) for image in images.split(1)])
     torch.set_num_threads(3)
     for count in (1, 2, 7, 1, 3, 9, 4):
-        assert torch.equal(runs.run(images[:count])[0], expected[:count])
+        assert torch.equal(runs(images[:count]), expected[:count])
 
 
 def test_a_team_smaller_than_asked_for():

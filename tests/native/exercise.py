@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import random
+from dataclasses import fields, replace
 
 import torch
 
 import dnw_graph as dg
+from dnw_graph.engine.engine import Plan
+from dnw_graph.errors import InputError
 from dnw_graph.graph.node_spec import NodeSpec
-from dnw_graph.inference.engine import Plan
 from dnw_graph.message_passing import EdgeIndex, find_backend
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.tiny_static import tiny_static
+from dnw_graph.native.structures import Header
 from dnw_graph.node_operation.native import NativeNodeKernels
 from dnw_graph.node_operation.plain import PlainNodeKernels
+
+_HEADER = [field.name for field in fields(Header)]
+CLASSES = _HEADER.index("classes")
+IMAGE = slice(_HEADER.index("image_channels"), _HEADER.index("image_width") + 1)
 
 
 def close(found: torch.Tensor, expected: torch.Tensor) -> None:
@@ -109,13 +117,46 @@ def networks() -> None:
             plan = Plan(network.tables((3, side, side), **options), 3)
             for threads in (1, 2, 3):
                 torch.set_num_threads(threads)
-                close(plan.run(images)[0], network(images))
+                close(torch.from_numpy(plan.run(images.numpy(), threads)[0]), network(images))
     for edges in (0, 30, 200):
         model = tiny_static(rule="random", num_classes=3, groups=(4, 9, 9), readout=5, density=1.0).eval()
         (stage,) = model.body_stages()
         stage.select(torch.arange(min(edges, stage.stage.num_candidates)))
         images = torch.randn(3, 3, 32, 32)
         close(dg.compile(model, "native")(images), dg.compile(model, "csr")(images))
+
+
+def plans_that_lie() -> None:
+    """Numbers of plans changed at random: refused, or they run within their memory."""
+    numbers = random.Random(0)
+    tiny_one = tiny_static(rule="random", num_classes=3, groups=(4, 9, 9), readout=5, density=0.5)
+    blocks = ((5, 6, 1, 2), (6, 5, 2, 3))
+    options = {"rule": "random", "num_classes": 3, "image_size": 32, "blocks": blocks}
+    models = [tiny_one, *(mobilenet_v1(density=0.5, small=small, **options) for small in (False, True))]
+    images, refused, ran = torch.randn(2, 3, 32, 32).numpy(), 0, 0
+    for model, fused in itertools.product(models, (0, 1)):
+        tables = dg.compile(model.eval(), "csr").tables((3, 32, 32), fused_stages=fused)
+        for _ in range(400):
+            changed = [each.copy() for each in (tables.tables, tables.numbers, tables.edges["offset"])]
+            which = changed[numbers.choice([0, 0, 0, 1, 2])]
+            at = numbers.randrange(len(which))
+            old = int(which[at])
+            which[at] = numbers.choice([old + 1, old - 1, 2 * old, old // 2, 0, 1, -1, 7, 100, 1 << 30])
+            edges = tables.edges.copy()
+            edges["offset"] = changed[2]
+            other = replace(tables, tables=changed[0], numbers=changed[1], edges=edges)
+            if other.bytes > 8 * tables.bytes:
+                continue
+            try:
+                plan = Plan(other, 3)
+            except InputError:
+                refused += 1
+                continue
+            if int(changed[0][CLASSES]) == 3 and list(changed[0][IMAGE]) == [3, 32, 32]:
+                plan.run(images, 2)
+                ran += 1
+    assert refused > 500, refused
+    assert ran > 100, ran
 
 
 def stages() -> None:
@@ -150,4 +191,5 @@ pieces()
 node_operations()
 stages()
 networks()
+plans_that_lie()
 print("exercised")

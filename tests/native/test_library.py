@@ -6,10 +6,10 @@ import ctypes
 
 import pytest
 
+from dnw_graph.engine.engine import Plan
 from dnw_graph.errors import InputError
-from dnw_graph.inference.engine import Plan
 from dnw_graph.native import library, structures
-from dnw_graph.native.calls import done
+from dnw_graph.native.status import done
 from dnw_graph.native.structures import Header
 from dnw_graph.native.tables import Constants, joined_tables
 

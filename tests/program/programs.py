@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
+from dnw_graph.engine.engine import Plan
+from dnw_graph.engine.plan_steps import plan_of
 from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.inference.by_steps import BySteps, ConstantPart
-from dnw_graph.inference.engine import Plan
-from dnw_graph.inference.plan_steps import plan_of
 from dnw_graph.program.activations import IN_NUMPY
 from dnw_graph.program.fold import folded
 from dnw_graph.program.layers import Choice
@@ -234,8 +234,7 @@ def by_engine(program: Program, images):
     given = ConstantPart(constant)(torch.from_numpy(np.zeros_like(images[:1])))
     maps = {name: values.numpy().astype(np.float32) for name, values in given.items()}
     plan = Plan(plan_of(folded(live), maps, images.shape[1:]), program.channels[LOGITS])
-    logits, macs = plan.run(torch.from_numpy(images).float())
-    return logits.numpy(), macs
+    return plan.run(images.astype(np.float32), torch.get_num_threads())
 
 
 def relative(a, b):

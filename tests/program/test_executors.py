@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dnw_graph as dg
+from dnw_graph.engine.plan_limits import lacks
 from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.inference.by_steps import BySteps
-from dnw_graph.inference.plan_limits import lacks
 from dnw_graph.message_passing import backends
 from dnw_graph.message_passing.executed import recording
 from dnw_graph.models.lower import lower

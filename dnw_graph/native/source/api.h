@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* What functions return that say `status`. */
-enum { DNW_NO_MEMORY = -1, DNW_NO_INSTRUCTIONS = 0, DNW_DONE = 1 };
+enum { DNW_BAD_PLAN = -2, DNW_NO_MEMORY = -1, DNW_NO_INSTRUCTIONS = 0, DNW_DONE = 1 };
 
 typedef struct {
     int32_t offset; /* of the source's map in the buffer of sources, in floats */
@@ -178,9 +178,11 @@ int dnw_stage_backward(const stage_maps *, double *sums, int threads, const char
 /* Floats of scratch that a node operation or a stem needs for maps of this width, per thread. */
 int64_t dnw_scratch_floats(int in_width, int in_channels);
 
-/* tables: header, buffers, operations, groups, one after the other. Copies everything to *made. Returns a status. */
-int dnw_plan_new(const int64_t *tables, const float *constants, int64_t num_constants, const int32_t *numbers,
-                 int64_t num_numbers, const edge *edges, int64_t num_edges, const char *instructions, plan **made);
+/* tables: header, buffers, operations, groups, one after the other. Copies everything to *made. Returns a status:
+   DNW_BAD_PLAN where some number would lead out of the plan's memory. */
+int dnw_plan_new(const int64_t *tables, int64_t num_tables, const float *constants, int64_t num_constants,
+                 const int32_t *numbers, int64_t num_numbers, const edge *edges, int64_t num_edges,
+                 const char *instructions, plan **made);
 void dnw_plan_free(plan *);
 
 /* What one caller at a time needs to run the plan with up to `threads` threads; NULL without memory. */

@@ -16,10 +16,12 @@ static void *copied(const void *from, size_t bytes) {
     return to;
 }
 
-int dnw_plan_new(const int64_t *tables, const float *constants, int64_t num_constants, const int32_t *numbers,
-                 int64_t num_numbers, const edge *edges, int64_t num_edges, const char *instructions, plan **made) {
+int dnw_plan_new(const int64_t *tables, int64_t num_tables, const float *constants, int64_t num_constants,
+                 const int32_t *numbers, int64_t num_numbers, const edge *edges, int64_t num_edges,
+                 const char *instructions, plan **made) {
     const kernel_table *kernels = dnw_kernels(instructions);
     if (!kernels) return DNW_NO_INSTRUCTIONS;
+    if (!dnw_tables_fit(tables, num_tables)) return DNW_BAD_PLAN;
     plan *p = calloc(1, sizeof *p);
     if (!p) return DNW_NO_MEMORY;
     p->kernels = kernels;
@@ -37,6 +39,10 @@ int dnw_plan_new(const int64_t *tables, const float *constants, int64_t num_cons
     if (!p->buffers || !p->operations || !p->groups || !p->constants || !p->numbers || !p->edges) {
         dnw_plan_free(p);
         return DNW_NO_MEMORY;
+    }
+    if (!dnw_plan_fits(p, (plan_sizes){num_constants, num_numbers, num_edges})) {
+        dnw_plan_free(p);
+        return DNW_BAD_PLAN;
     }
     *made = p;
     return DNW_DONE;

@@ -13,7 +13,7 @@
 #include "plan.h"
 #include "team.h"
 
-enum { MOST_OPERATIONS = 63, ROWS_OF_A_BAND = 4 };
+enum { ROWS_OF_A_BAND = 4 };
 
 typedef struct {
     const plan *plan;

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dnw_graph.inference.plan import Builder
-from dnw_graph.inference.plan_limits import lacks
+from dnw_graph.engine.plan import Builder
+from dnw_graph.engine.plan_limits import lacks
 from dnw_graph.native.structures import ABSENT, MESSAGES, NODE, POOL, STEM, Operation
 from dnw_graph.native.tables import LINE, Tables, padded
 from dnw_graph.program.program import IMAGES, LOGITS, Array, Program, norm_of
@@ -48,7 +48,8 @@ def plan_of(
     given         what constant channels send, [channels, 1, h, w] per state that the program starts from;
                   those that are missing are 0
     fused_stages  the stem and so many stages run strip by strip, up to the first node operation of the next;
-                  None: 1 if the first stage's maps are too large for a core's cache
+                  None: 1 if the first stage's maps are too large for a core's cache. None does in a network
+                  with instance norms, which read whole maps
     strip_rows    rows of that operation's output that a strip makes
     block         sources whose edges a tile of targets walks before the next ones'; None: as many as stay in
                   the first-level cache, where targets have edges enough
