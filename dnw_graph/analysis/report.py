@@ -85,7 +85,8 @@ def analyze(
     paths = [path_of(each, "one of the paths") for each in paths]
     if not paths:
         raise InputError("there is nothing to analyze; give a list of runs or files")
-    one_of(checkpoint, ("best", "last"), "checkpoint")
+    if checkpoint is not None:
+        one_of(checkpoint, ("best", "last"), "checkpoint")
     expect(random, (RandomGraphs, type(None)), "random", "analysis.RandomGraphs(draws=10)")
     measures = several(measures, "measures", 'a list of names, such as ["degrees"]')
     chosen = _chosen(measures)
