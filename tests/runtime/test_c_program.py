@@ -141,7 +141,9 @@ def test_spoiled_plans_never_leave_their_memory(compiler, folder, tmp_path):
             at = numbers.randrange(numbers.choice([128, 3000, len(good)]))
             changed[at] = numbers.choice([0, 1, 255, changed[at] ^ 1 << numbers.randrange(8)])
         (tmp_path / "net.plan").write_bytes(changed)
-        done = run(program, tmp_path / "net.plan", folder / "image.ppm", ASAN_OPTIONS="exitcode=99:detect_leaks=0")
+        done = run(
+            program, tmp_path / "net.plan", folder / "image.ppm", ASAN_OPTIONS="exitcode=99:detect_leaks=0"
+        )
         assert done.returncode in (0, 1), done.stderr[-2000:]
         assert done.stderr.count("\n") == done.returncode
         seen[done.returncode] += 1
