@@ -1,9 +1,10 @@
-"""What pyproject.toml cannot say: the C kernels, and the configurations inside of the package.
+"""What pyproject.toml cannot say: the C kernels, the configurations inside of the package, links of its page.
 
 The kernels are built where there is a compiler and left out elsewhere. They are no Python module but a plain
 library, opened by ctypes: one wheel per platform serves every Python 3.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
+from setuptools.command.egg_info import egg_info
 
 SOURCE = Path("dnw_graph/native/source")
 CONFIGS = Path("configs")
@@ -44,6 +46,25 @@ class BuildPackage(build_py):
         return {str(path): str(place / path) for path in sorted(CONFIGS.glob("*/*.yaml"))}
 
 
+class PackagePage(egg_info):
+    """The README as a package index shows it, where a relative link leads nowhere."""
+
+    def run(self):
+        metadata = self.distribution.metadata
+        repository = (metadata.project_urls or {}).get("Repository", "").rstrip("/")
+
+        def link(found):
+            image, text, target = found.groups()
+            if re.match(r"[a-z]+:|#", target):
+                return found[0]
+            if repository:
+                return f"{image}[{text}]({repository}/{'raw' if image else 'blob'}/HEAD/{target})"
+            return text if image or text == target else f"{text} ({target})"
+
+        metadata.long_description = re.sub(r"(!?)\[([^][]*)\]\(([^()\s]+)\)", link, metadata.long_description)
+        super().run()
+
+
 class AnyPython(bdist_wheel):
     """Tagged with the platform only."""
 
@@ -56,7 +77,12 @@ class AnyPython(bdist_wheel):
 
 
 setup(
-    cmdclass={"build_ext": BuildKernels, "build_py": BuildPackage, "bdist_wheel": AnyPython},
+    cmdclass={
+        "build_ext": BuildKernels,
+        "build_py": BuildPackage,
+        "bdist_wheel": AnyPython,
+        "egg_info": PackagePage,
+    },
     ext_modules=[
         Extension(
             "dnw_graph.native._kernels",

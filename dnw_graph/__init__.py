@@ -12,35 +12,59 @@ if TYPE_CHECKING:
     from dnw_graph import analysis
     from dnw_graph.accounting import count
     from dnw_graph.config import load_config
+    from dnw_graph.errors import InputError
+    from dnw_graph.figures.draw import draw
     from dnw_graph.inference import compile
-    from dnw_graph.interchange import load_graph, save_graph
-    from dnw_graph.interchange.networkx_graph import to_networkx
+    from dnw_graph.interchange import Graph, load_graph, save_graph
+    from dnw_graph.interchange.graph_libraries import to_dgl, to_networkx, to_pyg
     from dnw_graph.interchange.official import from_official
     from dnw_graph.models.registry import build_model
+    from dnw_graph.pieces import register
+    from dnw_graph.runs import load_run
+    from dnw_graph.training.trained import train
+    from dnw_graph.wiring import Rule
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Graph": "dnw_graph.interchange.graph",
+    "InputError": "dnw_graph.errors",
+    "Rule": "dnw_graph.wiring",
     "build_model": "dnw_graph.models.registry",
     "compile": "dnw_graph.inference",
     "count": "dnw_graph.accounting",
+    "draw": "dnw_graph.figures.draw",
     "from_official": "dnw_graph.interchange.official",
     "load_config": "dnw_graph.config",
     "load_graph": "dnw_graph.interchange",
+    "load_run": "dnw_graph.runs",
+    "register": "dnw_graph.pieces",
     "save_graph": "dnw_graph.interchange",
-    "to_networkx": "dnw_graph.interchange.networkx_graph",
+    "to_dgl": "dnw_graph.interchange.graph_libraries",
+    "to_networkx": "dnw_graph.interchange.graph_libraries",
+    "to_pyg": "dnw_graph.interchange.graph_libraries",
+    "train": "dnw_graph.training.trained",
 }
 
 __all__ = [
+    "Graph",
+    "InputError",
+    "Rule",
     "analysis",
     "build_model",
     "compile",
     "count",
+    "draw",
     "from_official",
     "load_config",
     "load_graph",
+    "load_run",
+    "register",
     "save_graph",
+    "to_dgl",
     "to_networkx",
+    "to_pyg",
+    "train",
 ]
 
 

@@ -1,8 +1,8 @@
-"""The only door to DGL and torchvision, two packages whose wheels lag behind or diverge from torch.
+"""The only door to DGL, torchvision and PyG, which may be missing, lag behind torch or diverge from it.
 
-Importing this module imports neither them nor torch; call `load_dgl()` or `load_torchvision()` where the
-module is needed. The guards change how a package is imported, never what it computes. `missing_of` says
-which packages of an extra are not installed.
+Importing this module imports neither them nor torch; call `load_dgl()`, `load_torchvision()` or `load_pyg()`
+where the module is needed. The guards change how a package is imported, never what it computes. `missing_of`
+says which packages of an extra are not installed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 from dnw_graph.errors import InputError
 
 # What is imported of each extra of pyproject.toml that the package itself uses.
-EXTRAS = {"figures": ("matplotlib",), "tensorboard": ("tensorboard", "matplotlib")}
+EXTRAS = {"figures": ("matplotlib",), "onnx": ("onnx",), "tensorboard": ("tensorboard", "matplotlib")}
 
 
 @cache
@@ -63,6 +63,16 @@ def load_torchvision() -> ModuleType:
         return sys.modules["torchvision"]
     with _no_fakes_without_operators():
         return _import("torchvision")
+
+
+@cache
+def load_pyg() -> ModuleType:
+    """Return `torch_geometric`. Raises InputError if it or something that it imports is missing or broken."""
+    _require("torch_geometric", needed_by="dg.to_pyg")
+    with warnings.catch_warnings():
+        # It calls torch.jit.script while it is imported, which torch 2.10 deprecates.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return _import("torch_geometric")
 
 
 def missing_of(extra: str) -> str | None:
@@ -120,10 +130,10 @@ def _no_fakes_without_operators() -> Iterator[None]:
         torch.library.register_fake = register_fake
 
 
-def _require(package: str) -> ModuleSpec:
+def _require(package: str, *, needed_by: str = "dnw-graph") -> ModuleSpec:
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise InputError(_missing(package, needed_by="dnw-graph"))
+        raise InputError(_missing(package, needed_by=needed_by))
     return spec
 
 
@@ -145,7 +155,7 @@ def _missing(package: str, *, needed_by: str) -> str:
     if package == "dgl" and not (3, 10) <= sys.version_info[:2] <= (3, 12):
         return (
             f"DGL has no wheel for Python {running}; use Python 3.10, 3.11 or 3.12, or what needs no DGL: "
-            "the other backends, GraphML, npz and node-link files, dg.to_networkx."
+            "the other backends, GraphML, npz and node-link files, dg.to_networkx, dg.to_pyg."
         )
     return (
         f"{package}, which {needed_by} needs, is not installed for this Python {running}; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,8 @@ if not torch.cuda.is_available():
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.network import WiredNetwork
 
+HAS_DGL = importlib.util.find_spec("dgl") is not None
+EMULATES_ARM64 = all(map(shutil.which, ("aarch64-linux-gnu-gcc", "qemu-aarch64")))
 GOLDEN = Path(__file__).with_name("golden")
 
 
@@ -65,10 +68,13 @@ def nine_nodes() -> WiredNetwork:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where DGL is not installed, leave out the tests that ask it for something, and say so."""
-    if importlib.util.find_spec("dgl") is not None:
-        return
-    asking = [item for item in items if _asks_dgl(item)]
+    """Leave out the tests that ask something of DGL or of an emulated arm64 where they are not installed."""
+    asking = [
+        item
+        for item in items
+        if (not HAS_DGL and _asks_dgl(item))
+        or (not EMULATES_ARM64 and item.get_closest_marker("needs_arm64") is not None)
+    ]
     if asking:
         config.hook.pytest_deselected(items=asking)
         items[:] = [item for item in items if item not in set(asking)]
@@ -84,10 +90,15 @@ def _asks_dgl(item: pytest.Item) -> bool:
     return named or item.get_closest_marker("needs_dgl") is not None
 
 
-def pytest_report_header() -> str:
-    if importlib.util.find_spec("dgl") is not None:
-        return "dgl: installed, all tests run"
-    return "dgl: not installed for this Python, so the tests that ask DGL for something are left out"
+def pytest_report_header() -> list[str]:
+    return [
+        "dgl: installed, all tests run"
+        if HAS_DGL
+        else "dgl: not installed for this Python, so the tests that ask DGL for something are left out",
+        "arm64: emulated by the slow tests of C code"
+        if EMULATES_ARM64
+        else "arm64: left out by the slow tests; install gcc-aarch64-linux-gnu and qemu-user to emulate it",
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -183,3 +194,15 @@ def golden(fill: ModuleType) -> Any:
         return cases[name]
 
     return case
+
+
+@pytest.fixture(scope="session")
+def small(load_module: Callable[[Path], ModuleType]) -> ModuleType:
+    """What trains a small network in some seconds: `small_config` and `train_small_run`."""
+    return load_module(Path(__file__).with_name("small_run.py"))
+
+
+@pytest.fixture(scope="session")
+def small_run(small: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of such a run; tests read it only."""
+    return small.train_small_run(tmp_path_factory.mktemp("small") / "run")

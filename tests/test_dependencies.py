@@ -50,7 +50,7 @@ def interpreter(tmp_path: Path) -> Interpreter:
 
 
 PRINT_ERROR = """
-    from dnw_graph.dependencies import load_dgl, load_torchvision
+    from dnw_graph.dependencies import load_dgl, load_pyg, load_torchvision
     from dnw_graph.errors import InputError
     try:
         {call}
@@ -89,7 +89,7 @@ def test_dgl_passes_messages_without_a_warning_or_a_file_in_home(
 @pytest.mark.needs_dgl
 def test_torchvision_works_and_dgl_after_it(interpreter: Interpreter) -> None:
     code = """
-        from dnw_graph.dependencies import load_dgl, load_torchvision
+        from dnw_graph.dependencies import load_dgl, load_pyg, load_torchvision
         torchvision = load_torchvision()
         import torch
         from torchvision.transforms import v2
@@ -236,6 +236,23 @@ def test_missing_package_is_one_sentence_with_the_fix(interpreter: Interpreter, 
     assert "\n" not in message
 
 
+def test_pyg_is_missed_by_what_needs_it(interpreter: Interpreter) -> None:
+    message = interpreter(PRINT_ERROR.format(call="load_pyg()"), fakes={})
+    assert message.startswith("torch_geometric, which dg.to_pyg needs, is not installed")
+    assert message.endswith("run `pip install torch_geometric`.")
+
+
+def test_warnings_of_pyg_itself_stay_its_own(interpreter: Interpreter) -> None:
+    code = """
+        import warnings
+        warnings.simplefilter("error")
+        from dnw_graph.dependencies import load_pyg
+        print(load_pyg().__name__)
+    """
+    fakes = {"torch_geometric/__init__.py": "import warnings\nwarnings.warn('old', DeprecationWarning)\n"}
+    assert interpreter(code, fakes=fakes) == "torch_geometric"
+
+
 def test_python_without_a_dgl_wheel_is_named(interpreter: Interpreter) -> None:
     code = """
         import sys
@@ -249,7 +266,7 @@ def test_python_without_a_dgl_wheel_is_named(interpreter: Interpreter) -> None:
     """
     assert interpreter(code, fakes={}) == (
         "DGL has no wheel for Python 3.13; use Python 3.10, 3.11 or 3.12, or what needs no DGL: "
-        "the other backends, GraphML, npz and node-link files, dg.to_networkx."
+        "the other backends, GraphML, npz and node-link files, dg.to_networkx, dg.to_pyg."
     )
 
 

@@ -1,4 +1,4 @@
-"""Import a checkpoint of the 2019 program: `dnw-graph convert_official` from a checkout, installed or not."""
+"""Import a checkpoint of the 2019 program: `dnw-graph convert-official` from a checkout, installed or not."""
 
 import sys
 from pathlib import Path
@@ -7,4 +7,4 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     from dnw_graph.commands.main import run_command
 
-    sys.exit(run_command("convert_official", sys.argv[1:]))
+    sys.exit(run_command("convert-official", sys.argv[1:]))

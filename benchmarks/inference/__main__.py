@@ -4,8 +4,9 @@
         [--torch-compile] [--deepsparse PYTHON]
 
 All engines of a network run in turn, in one process (DeepSparse in one of its own), each checked first: its
-logits are ours. GFLOP/s count exact MACs (2 FLOPs each), whatever an engine executes. Message passing alone
-is timed per stage, at the first of the batches.
+logits are ours. GFLOP/s count exact MACs (2 FLOPs each), whatever an engine executes. "As used" is the same
+call just after torch decoded, resized and normalised its images, which is part of the time. Message passing
+alone is timed per stage, at the first of the batches.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ import torch
 import dnw_graph as dg
 from benchmarks.common.ceilings import ceilings
 from benchmarks.common.timing import samples, write_results
+from benchmarks.inference.as_used import as_used, photographs, prepare
 from benchmarks.inference.engines import ONNX_RUNTIME, dense_peer, engines, missing, relative_errors, versions
 from benchmarks.inference.networks import DENSE, WIRED, described, wired
 from benchmarks.inference.stage_messages import BACKENDS, stage_messages
 from dnw_graph.models.network import WiredNetwork
 
-YARDSTICK = "MobileNetV1 ×0.25"
+YARDSTICK, PREPARING = "MobileNetV1 ×0.25", "decoding, resizing and normalising"
 
 
 def cell(
@@ -45,18 +47,24 @@ def cell(
         for peer in DENSE:
             runs[peer], macs[peer] = dense_peer(peer, images, threads)
     single = batch == 1
-    times = samples(
-        runs,
-        options.rounds if single else max(2, options.rounds // 5),
-        # The check was a call already.
-        warm_up=int(single),
-        burst=5 if single else 1,
-        pause=0.01,
-        seconds=options.seconds * (1 if single else 2),
-    )
+
+    def timed(calls: dict[str, Any]) -> dict[str, list[float]]:
+        return samples(
+            calls,
+            options.rounds if single else max(2, options.rounds // 5),
+            # The check was a call already.
+            warm_up=int(single),
+            burst=5 if single else 1,
+            pause=0.01,
+            seconds=options.seconds * (1 if single else 2),
+        )
+
+    times = timed(runs)
+    used = timed({**as_used(runs, images), PREPARING: lambda: prepare(images, photographs())})
     found = {
         engine: {
             "median": statistics.median(each) / batch,
+            "as_used": statistics.median(used[engine]) / batch,
             "fastest": min(each) / batch,
             "slowest": max(each) / batch,
             "calls": len(each),
@@ -65,7 +73,7 @@ def cell(
         }
         for engine, each in times.items()
     }
-    return {"engines": found}
+    return {"engines": found, "preparing": statistics.median(used[PREPARING]) / batch}
 
 
 def rows(cells: list[dict[str, Any]]) -> list[list[str]]:
@@ -84,6 +92,8 @@ def rows(cells: list[dict[str, Any]]) -> list[list[str]]:
             shown = f"*dense {engine}* (ONNX Runtime)" if engine in DENSE else engine
             row = [each["network"], str(each["threads"]), str(each["batch"]), shown, f"{seconds * 1e3:.2f}"]
             row += [f"{values['fastest'] * 1e3:.2f}", f"{2 * macs / seconds / 1e9:.1f}", ratio, cost]
+            alone = values["as_used"] - each["preparing"]
+            row += [f"{values['as_used'] * 1e3:.2f}", f"{alone / seconds:.2f}"]
             made.append(row)
     return made
 
@@ -156,6 +166,7 @@ def main() -> None:
         "DNW: no trained ImageNet run is at hand; its dead nodes come from made-up strengths of nodes",
         "masked dense: torch's convolutions of all candidate weights, masked beforehand, not in every call",
         "ONNX Runtime, OpenVINO, DeepSparse: the same masked weights without dead nodes, norms folded",
+        f"as used: {PREPARING} with torch, then the network; DeepSparse reads images of its own process",
         *(f"{name}: left out, {reason}" for name, reason in skip.items()),
         "versions: " + ", ".join(f"{name} {version}" for name, version in peers.items()),
         f"load average before {_loads(before)}, after {_loads(after)} ({os.cpu_count()} cores)",
@@ -168,7 +179,7 @@ def main() -> None:
     data = {"versions": peers, "missing": skip, "load": {"before": before, "after": after}}
     data |= {"ceilings": rates, "cells": cells, "stages": stages, "notes": notes}
     header = ["network", "threads", "batch", "engine", "ms per image", "fastest", "GFLOP/s"]
-    header += ["time / native", "cost per MAC / MobileNetV1 ×0.25"]
+    header += ["time / native", "cost per MAC / MobileNetV1 ×0.25", "ms as used", "of it the network / alone"]
     write_results(options.name, "Inference, 3×224×224, median", header, rows(cells), data, notes)
     header = ["network", "threads", "batch", "stage", "maps", *(f"{b}, ms (GFLOP/s)" for b in BACKENDS)]
     header += ["dgl / native", "of sgemm", "of memory read", "of cache loads"]

@@ -84,9 +84,11 @@ def engines(
     if with_torch_compile:
         runs[TORCH_COMPILE] = _without_gradients(torch.compile(masked), images)
     if not {ONNX_RUNTIME, OPENVINO, DEEPSPARSE} <= skip.keys():
-        from benchmarks.peers.onnx_graph import wired_onnx
+        from benchmarks.peers.dense_onnx import IR_VERSION, OPSET
+        from dnw_graph.interchange.onnx_network import onnx_model
 
-        proto = wired_onnx(model, images.shape[0])
+        made = onnx_model(model, images.shape[0], opset=OPSET, ir_version=IR_VERSION)
+        proto = made.SerializeToString()
         if ONNX_RUNTIME not in skip:
             runs[ONNX_RUNTIME] = onnx_runtime(proto, images, threads)
         if OPENVINO not in skip:
@@ -180,7 +182,7 @@ def dense_peer(name: str, images: Tensor, threads: int) -> tuple[Run, int]:
 
 @cache
 def _dense(name: str, batch: int) -> tuple[nn.Module, bytes]:
-    from benchmarks.peers.onnx_graph import dense_onnx
+    from benchmarks.peers.dense_onnx import dense_onnx
 
     model = dense(name)
     return model, dense_onnx(model, batch)

@@ -158,11 +158,12 @@ def images_of(network: str, batch: int, count: int) -> tuple[list[Batch], str]:
     """The first `count` training batches of Fashion-MNIST, and of what; of digits where it is missing."""
     cfg = configuration(network, batch, "auto")
     options = {"image_size": cfg.model.image_size, "num_classes": cfg.model.num_classes}
-    options |= {"batch_size": batch, "train": True, "seed": cfg.training.seed}
+    options |= {"seed": cfg.training.seed}
     try:
-        data: Any = open_data(cfg.data, **options)  # type: ignore[arg-type]
+        data: Any = open_data(cfg.data, **options).batches("train", batch)  # type: ignore[arg-type]
     except InputError:
-        data = open_data(cfg.data.model_copy(update={"dataset": "digits"}), **options)  # type: ignore[arg-type]
+        digits = cfg.data.model_copy(update={"dataset": "digits"})
+        data = open_data(digits, **options).batches("train", batch)  # type: ignore[arg-type]
     found: list[Batch] = []
     for epoch in range(count):
         for each in data.epoch(epoch):

@@ -32,10 +32,10 @@ def loading(name: str, batch: int, quick: bool) -> dict[str, Any]:
     """
     cfg = dg.load_config(_CONFIGS / f"{name}.yaml", [f"training.batch_size={batch}", "training.device=cpu"])
     options = {"image_size": cfg.model.image_size, "num_classes": cfg.model.num_classes}
-    options |= {"batch_size": batch, "train": True, "seed": cfg.training.seed}
+    options |= {"seed": cfg.training.seed}
     found = {"data": cfg.data.dataset, "batch": batch, "augment": cfg.data.augment}
     try:
-        data = open_data(cfg.data, **options)  # type: ignore[arg-type]
+        data: Any = open_data(cfg.data, **options).batches("train", batch)  # type: ignore[arg-type]
     except InputError as error:
         return found | {"missing": str(error), "loader": 0.0, "step": 0.0, "share": 0.0}
     learner = Learner(cfg, World(0, 1, torch.device("cpu")))

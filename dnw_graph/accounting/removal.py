@@ -51,7 +51,7 @@ def after_removal(model: nn.Module) -> dict[str, Left]:
     if not isinstance(model, WiredNetwork):
         raise InputError(f"{type(model).__name__} is a dense network, of which no node can be removed")
     program = unrolled(lower(model))
-    every = {name: np.ones(count, dtype=bool) for name, count in program.channels.items()}
+    every: dict[str, Flags] = {name: np.ones(count, dtype=bool) for name, count in program.channels.items()}
     kept = {
         NOTHING: every,
         NO_OUTGOING_EDGE: kept_in_2019(program, model),

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dnw_graph.shown import Rows, Shown
+
 
 @dataclass(frozen=True)
 class Part:
@@ -66,8 +68,8 @@ class Published:
         return cls(values["params"], values["macs"], stem, stages, head)
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Shown):
     """The cost of one network for one image of `image_size` pixels a side.
 
     norm_and_bias_params  scales, shifts and biases of the same items: listed beside, never added
@@ -132,6 +134,15 @@ class Report:
         """MACs in the published convention, at 224 pixels whatever `image_size` is."""
         return None if self.published is None else self.published.macs
 
+    def shown(self) -> tuple[str, Rows]:
+        rows = [(name, _said(part.params, part.macs)) for name, part in self.parts]
+        rows.append(("total", _said(self.params, self.macs)))
+        if self.published is not None:
+            rows.append(("published", _said(self.published.params, self.published.macs)))
+        size = f"{self.image_size}×{self.image_size} pixels, {self.num_classes:,} classes"
+        times = {None: "", 0: " and evaluation"}.get(self.evaluations, f", of {self.evaluations} evaluations")
+        return f"Count of {self.network}, {size}; MACs are per image{times}", rows
+
     def published_parts(self) -> dict[str, Part]:
         """Published numbers by the names of `parts`; empty where there are none."""
         if self.published is None or self.published.stages is None:
@@ -165,6 +176,10 @@ class Report:
             "published_macs": self.published_macs,
             "parts": rows,
         }
+
+
+def _said(params: int, macs: int | None) -> str:
+    return f"{params:,} parameters" + ("" if macs is None else f", {macs:,} MACs")
 
 
 def _numbers(part: Part) -> dict[str, int]:

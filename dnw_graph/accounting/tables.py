@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from dnw_graph.accounting.micronet import Entry
 from dnw_graph.accounting.paper import PaperRow
 from dnw_graph.accounting.removal import Left
 from dnw_graph.accounting.report import Part, Report, StageCount
@@ -37,6 +38,7 @@ class Counted:
     bound   the count if every node were live; None for dense networks
     paper   its row in the paper, if it has one
     left    what each rule of removal leaves, where it was asked for
+    entry   what the MicroNet challenge counts, where it was asked for
     """
 
     name: str
@@ -45,6 +47,7 @@ class Counted:
     bound: Report | None
     paper: PaperRow | None
     left: dict[str, Left] = field(default_factory=dict)
+    entry: Entry | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -60,6 +63,7 @@ class Counted:
             "bound": None if self.bound is None else self.bound.as_dict(),
             "paper": paper,
             **(removal if self.left else {}),
+            **({} if self.entry is None else {"micronet": self.entry.as_dict()}),
         }
 
 
@@ -122,6 +126,51 @@ def removal_table(counted: Counted) -> Table:
         numbers = (left.nodes, left.edges, left.params, left.macs, 2 * left.macs)
         rows.append(Row([rule, *map(_number, numbers), f"{left.macs / whole:.1%}" if whole else ""]))
     return Table(f"{counted.name}: what is left after removing nodes", columns, rows, [REMOVAL_NOTE])
+
+
+def micronet_tables(counted: Counted) -> list[Table]:
+    """What the MicroNet challenge counts, part by part, and the scores that follow."""
+    entry = counted.entry
+    if entry is None:
+        return []
+    task, parts = entry.task, entry.counted.parts
+    rows = [
+        Row([name, *map(_number, (tally.values, tally.multiplications, tally.additions, tally.other))])
+        for name, tally in parts.items()
+    ]
+    total = entry.counted.total
+    sums = (total.values, total.multiplications, total.additions, total.other)
+    rows.append(Row(["total", *map(_number, sums)], is_total=True))
+    columns = ["part", "values", "multiplications", "additions", "other operations"]
+    bits = ", ".join(f"{count:,} ({mask})" for mask, count in entry.counted.bits.items())
+    made = Table(f"{counted.name}: what MicroNet counts", columns, rows, [f"Bits of the mask: {bits}."])
+    scores = [
+        Row(
+            [
+                score.mask,
+                "16 bits" if score.halved else "32 bits",
+                f"{score.storage:,.1f}",
+                f"{score.operations:,.1f}",
+                f"{score.score:.4f}",
+            ]
+        )
+        for score in entry.counted.scores(task)
+    ]
+    notes = [
+        f"{task.name}: storage / {task.storage:,} + operations / {task.operations:,}; the lower the better.",
+        f"A score wants {task.correct:,} of {task.images:,} images right: {_standing(entry)}",
+    ]
+    columns = ["mask", "values as", "storage", "operations", "score"]
+    return [made, Table(f"{counted.name}: MicroNet score", columns, scores, notes, words=(0, 1))]
+
+
+def _standing(entry: Entry) -> str:
+    if entry.top1 is None:
+        return "how many this network has is not known."
+    right = f"{round(entry.top1 * entry.task.images):,} ({entry.top1:.2%})"
+    if entry.eligible:
+        return f"met with {right}."
+    return f"not met with {right}; the score is for comparison only."
 
 
 def markdown(table: Table) -> str:

@@ -8,14 +8,16 @@ import networkx as nx
 import numpy as np
 
 from dnw_graph.analysis.measure import Measure, Numbers, Place
-from dnw_graph.analysis.wiring import Wiring
+from dnw_graph.analysis.wiring import Wiring, check_wiring
+from dnw_graph.arguments import whole_number
 from dnw_graph.graph.layout import Ints
+from dnw_graph.shown import Shown
 
 SEED = 0
 
 
-@dataclass(frozen=True)
-class Communities:
+@dataclass(frozen=True, repr=False)
+class Communities(Shown):
     """A partition of the nodes of one stage that have an edge in it.
 
     members     node numbers of each community, ascending; the largest community first
@@ -37,6 +39,9 @@ def communities_of(wiring: Wiring, stage: int, seed: int = SEED) -> Communities:
     Source: Blondel, Guillaume, Lambiotte, Lefebvre 2008, arXiv:0803.0476, as in networkx; modularity: Newman
     and Girvan 2004, arXiv:cond-mat/0308217.
     """
+    check_wiring(wiring)
+    whole_number(stage, "stage", 0, len(wiring.layout.stages) - 1)
+    whole_number(seed, "seed", 0)
     mine = wiring.stage == stage
     graph = nx.Graph()
     graph.add_edges_from(zip(wiring.source[mine].tolist(), wiring.target[mine].tolist(), strict=True))

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from dnw_graph.analysis.measure import Measure, Numbers, Place
-from dnw_graph.analysis.wiring import Wiring
+from dnw_graph.analysis.wiring import Wiring, check_wiring
 from dnw_graph.graph.layout import Ints, Level
+from dnw_graph.shown import Shown
 
 
-@dataclass(frozen=True)
-class Degrees:
+@dataclass(frozen=True, repr=False)
+class Degrees(Shown):
     """Edges at each node.
 
     inward, outward  int64 [N]: edges that end, and that start, at the node. A carry is no edge.
@@ -31,6 +32,7 @@ def degrees_of(wiring: Wiring) -> Degrees:
 
     Source: Newman 2018, "Networks", chapter 6.
     """
+    check_wiring(wiring)
     nodes = wiring.num_nodes
     return Degrees(np.bincount(wiring.target, minlength=nodes), np.bincount(wiring.source, minlength=nodes))
 

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dnw_graph.analysis.measure import Measure, Numbers, Place
-from dnw_graph.analysis.wiring import Wiring
+from dnw_graph.analysis.wiring import Wiring, check_wiring
 from dnw_graph.graph.layout import Ints, Layout
+from dnw_graph.shown import Shown
 
 
-@dataclass(frozen=True)
-class Densities:
+@dataclass(frozen=True, repr=False)
+class Densities(Shown):
     """Per pair of levels (row sends, column receives), int64 [levels, levels].
 
     edges       of the wiring
@@ -36,6 +37,7 @@ def densities_of(wiring: Wiring) -> Densities:
     Source: density, Newman 2018, "Networks", chapter 6; per pair of groups as in block models, Holland,
     Laskey, Leinhardt 1983, "Stochastic blockmodels: first steps".
     """
+    check_wiring(wiring)
     levels = len(wiring.layout.levels)
     pair = wiring.level[wiring.source] * levels + wiring.level[wiring.target]
     edges = np.bincount(pair, minlength=levels**2).reshape(levels, levels)

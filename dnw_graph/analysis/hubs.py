@@ -12,8 +12,9 @@ from dnw_graph.analysis.degrees import degrees_of
 from dnw_graph.analysis.densities import candidate_pairs
 from dnw_graph.analysis.measure import WHOLE, Measure, Numbers, Place
 from dnw_graph.analysis.paths import paths_of
-from dnw_graph.analysis.wiring import Wiring
+from dnw_graph.analysis.wiring import Wiring, check_wiring
 from dnw_graph.graph.status import Flags
+from dnw_graph.shown import Shown
 
 CHANCE = 0.01
 """At most this likely has a level of a random graph any node that counts as a hub."""
@@ -22,8 +23,8 @@ RANKS = 10
 """Number of busiest nodes that are listed."""
 
 
-@dataclass(frozen=True)
-class Hubs:
+@dataclass(frozen=True, repr=False)
+class Hubs(Shown):
     """Which nodes have too many edges for a random graph of equal budget, bool [N] each.
 
     inward, outward  by their in-degree, by their out-degree
@@ -42,6 +43,7 @@ def hubs_of(wiring: Wiring) -> Hubs:
 
     Source: this package's definition; hubs as nodes of unusual degree, Newman 2018, "Networks", chapter 10.
     """
+    check_wiring(wiring)
     degrees = degrees_of(wiring)
     found = Hubs(np.zeros(wiring.num_nodes, dtype=bool), np.zeros(wiring.num_nodes, dtype=bool))
     pairs = candidate_pairs(wiring.layout)

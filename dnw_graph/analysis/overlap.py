@@ -10,7 +10,8 @@ import numpy as np
 
 from dnw_graph.analysis.chance import Spread, common_by_chance
 from dnw_graph.analysis.measure import WHOLE, Key, Measure, Numbers, Place
-from dnw_graph.analysis.wiring import Wiring
+from dnw_graph.analysis.wiring import Wiring, check_wiring
+from dnw_graph.arguments import expect, several
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Ints, Layout, Stage
 
@@ -69,6 +70,8 @@ def overlaps_of(one: Wiring, other: Wiring) -> tuple[Overlap, ...]:
     another order, which this does not see.
     Raises InputError for wirings of different networks.
     """
+    check_wiring(one)
+    check_wiring(other)
     if one.layout != other.layout:
         raise InputError(
             f"these wirings ({one.num_nodes:,} and {other.num_nodes:,} nodes) are of different networks and "
@@ -101,6 +104,9 @@ def _by_kinds(stage: Stage, ids: Ints, kinds: Ints) -> list[int]:
 
 def sum_of(overlaps: Sequence[Overlap]) -> Overlap:
     """Of the whole wirings, from those of all stages."""
+    overlaps = several(overlaps, "overlaps", "what overlaps_of gives")
+    for each in overlaps:
+        expect(each, Overlap, "one of the overlaps", "what overlaps_of gives")
     return Overlap(
         sum(each.one for each in overlaps),
         sum(each.other for each in overlaps),

@@ -9,15 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from dnw_graph.analysis.measure import WHOLE, Measure, Numbers, Place
-from dnw_graph.analysis.wiring import Wiring
+from dnw_graph.analysis.wiring import Wiring, check_wiring
 from dnw_graph.graph.layout import Ints, Layout
+from dnw_graph.shown import Shown
 
 # Arrays of Python ints, which do not overflow.
 Exact = npt.NDArray[np.object_]
 
 
-@dataclass(frozen=True)
-class Paths:
+@dataclass(frozen=True, repr=False)
+class Paths(Shown):
     """Exact counts, as Python ints.
 
     by_length  paths of 0, 1, 2, … edges
@@ -53,6 +54,7 @@ def paths_of(wiring: Wiring) -> Paths:
     Source: dynamic programming in topological order (Cormen et al., "Introduction to Algorithms"); paths
     through a node are the search path count of Hummon and Doreian 1989, Batagelj 2003 (arXiv:cs/0309023).
     """
+    check_wiring(wiring)
     layout = wiring.layout
     from_stem = _from_stem(wiring)
     last = layout.levels[-1]

@@ -10,6 +10,7 @@ import numpy as np
 
 from dnw_graph.analysis.densities import densities_of
 from dnw_graph.analysis.wiring import Wiring, wiring_from_ids
+from dnw_graph.arguments import expect, one_of
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Ints, Stage
 
@@ -37,12 +38,13 @@ class RandomGraphs:
     keep: Keep = "stages"
 
     def __post_init__(self) -> None:
+        for name in ("draws", "seed"):
+            expect(getattr(self, name), int, name, "a whole number from 0 on")
         if self.draws < 0:
             raise InputError(f"{self.draws} random graphs cannot be drawn; give 0 or more")
         if self.seed < 0:
             raise InputError(f"seed {self.seed} of the random graphs is negative; give 0 or more")
-        if self.keep not in get_args(Keep):
-            raise InputError(f"keep {self.keep!r} is unknown; use {' or '.join(get_args(Keep))}")
+        one_of(self.keep, get_args(Keep), "keep")
 
     def like(self, wiring: Wiring) -> Iterator[Wiring]:
         """Wirings of as many edges, drawn uniformly from the same candidates."""

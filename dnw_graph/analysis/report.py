@@ -16,7 +16,9 @@ from dnw_graph.analysis.overlap import overlap_numbers
 from dnw_graph.analysis.random_wirings import RandomGraphs
 from dnw_graph.analysis.source import Source, read_source
 from dnw_graph.analysis.turnover import age_numbers, turnover_numbers
+from dnw_graph.arguments import expect, one_of, path_of, several
 from dnw_graph.errors import InputError
+from dnw_graph.shown import Rows, Shown, counted, listed
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class Row:
     random: Spread | None = None
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Shown):
     """Numbers of some wirings.
 
     random  how the random graphs beside them were drawn
@@ -52,11 +54,19 @@ class Report:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
 
+    def shown(self) -> tuple[str, Rows]:
+        names = [measure.name for measure in self.measures]
+        numbers = f"{len(self.rows):,} in rows, beside {counted(self.random.draws, 'random graph')}"
+        sources = [("wiring", source.shown()[0]) for source in self.sources[:5]]
+        rows = [*sources, ("measures", listed(names, 20)), ("numbers", numbers)]
+        title = f"Analysis of {counted(len(self.sources), 'wiring')}"
+        return title, [*rows, *(("note", each) for each in self.notes[:5])]
+
 
 def analyze(
     paths: Sequence[str | Path],
     *,
-    checkpoint: str = "best",
+    checkpoint: str | None = None,
     random: RandomGraphs | None = None,
     measures: Collection[str] = (),
     tell: Callable[[str], None] = lambda _: None,
@@ -64,13 +74,20 @@ def analyze(
     """All measures of each wiring, and the overlap of every two.
 
     paths       run directories, checkpoints in them, or files of exported wirings; all of one network
-    checkpoint  which one of a run directory: best or last
+    checkpoint  which one of a run directory: best or last; None: the best, where one was chosen
     random      the random graphs to compare with; None: the default ones
     measures    names of those that are wanted; empty: all
     tell        is called with what is being done
     Raises InputError for what cannot be read or compared, and for a measure that is asked for by name but
     cannot be computed.
     """
+    paths = several(paths, "paths", "a list of runs or files")
+    paths = [path_of(each, "one of the paths") for each in paths]
+    if not paths:
+        raise InputError("there is nothing to analyze; give a list of runs or files")
+    one_of(checkpoint, ("best", "last"), "checkpoint")
+    expect(random, (RandomGraphs, type(None)), "random", "analysis.RandomGraphs(draws=10)")
+    measures = several(measures, "measures", 'a list of names, such as ["degrees"]')
     chosen = _chosen(measures)
     sources = []
     for path in paths:
@@ -97,6 +114,8 @@ def analyze(
 
 def _chosen(names: Collection[str]) -> tuple[Measure, ...]:
     known = [measure.name for measure in MEASURES]
+    for name in names:
+        expect(name, str, "measure", f"one of {', '.join(known)}")
     if unknown := [name for name in names if name not in known]:
         raise InputError(f"measure {unknown[0]!r} is unknown; use {', '.join(known)}")
     return tuple(measure for measure in MEASURES if not names or measure.name in names)

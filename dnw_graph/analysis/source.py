@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 
 from dnw_graph.analysis.stored import StoredWirings, stored_wirings
 from dnw_graph.analysis.wiring import Wiring, wiring_from_graph
+from dnw_graph.arguments import path_of
 from dnw_graph.errors import InputError
 from dnw_graph.interchange import FORMATS, load_graph
 from dnw_graph.interchange.graph import Graph
+from dnw_graph.shown import Rows, Shown
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-@dataclass(frozen=True)
-class Source:
+@dataclass(frozen=True, repr=False)
+class Source(Shown):
     """A wiring with its name and, if there is one, its past.
 
     name     as the user called it
@@ -34,21 +36,24 @@ class Source:
     missing: str = ""
     part: str = ""
 
+    def shown(self) -> tuple[str, Rows]:
+        return f"{self.name}: {self.network}, rule {self.rule}", self.wiring.shown()[1]
 
-def wiring_of(source: nn.Module | Graph | str | Path, checkpoint: str = "best") -> Wiring:
+
+def wiring_of(source: nn.Module | Graph | str | Path, checkpoint: str | None = None) -> Wiring:
     """The wiring of a network, of a loaded graph, of a run directory, of a checkpoint in it, or of a file.
 
-    checkpoint  which one of a run directory: best or last
+    checkpoint  which one of a run directory: best or last; None: the best, where one was chosen
     Raises InputError for what has no wiring, is missing, or is damaged.
     """
     if isinstance(source, str | Path):
-        return read_source(source, checkpoint).wiring
+        return read_source(path_of(source, "source"), checkpoint).wiring
     if isinstance(source, Graph):
         return wiring_from_graph(source)
     return wiring_from_graph(_graph_of(source, type(source).__name__), "network")
 
 
-def read_source(path: str | Path, checkpoint: str = "best") -> Source:
+def read_source(path: str | Path, checkpoint: str | None = None) -> Source:
     """A run directory or a checkpoint in it with the run's stored wirings; or the file of an exported wiring.
 
     Raises InputError for what is missing, damaged, or has no wiring.
@@ -60,14 +65,12 @@ def read_source(path: str | Path, checkpoint: str = "best") -> Source:
     return _from_graph(name, load_graph(path), None, missing)
 
 
-def _from_run(name: str, path: Path, checkpoint: str) -> Source:
+def _from_run(name: str, path: Path, checkpoint: str | None) -> Source:
     # They need torch, which files do not.
-    from dnw_graph.runs.directory import locate_checkpoint, run_of
     from dnw_graph.runs.load import load_run
 
-    _, model = load_run(path, checkpoint=checkpoint)
-    graph = _graph_of(model, name)
-    run = run_of(locate_checkpoint(path, checkpoint))
+    found = load_run(path, checkpoint=checkpoint)
+    graph, run = _graph_of(found.model, name), found.path
     wiring = wiring_from_graph(graph, name)
     if not any((run / "wiring").glob("epoch_*.npz")):
         missing = f"{name}: no turnover, for the run has no stored wirings (wiring/epoch_*.npz)"

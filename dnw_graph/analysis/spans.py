@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from dnw_graph.analysis.measure import WHOLE, Measure, Numbers, Place
-from dnw_graph.analysis.wiring import Wiring
+from dnw_graph.analysis.wiring import Wiring, check_wiring
 from dnw_graph.graph.layout import Ints
 
 
 def spans_of(wiring: Wiring) -> Ints:
     """Level of the target minus level of the source, per edge: 1 to the next level. int64 [E]"""
+    check_wiring(wiring)
     return wiring.level[wiring.target] - wiring.level[wiring.source]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dnw_graph.analysis.measure import WHOLE, Measure, Numbers, Place
-from dnw_graph.analysis.wiring import Wiring
+from dnw_graph.analysis.wiring import Wiring, check_wiring
 from dnw_graph.graph.layout import Ints
 from dnw_graph.graph.status import STATUS_NAMES, edge_is_live
 
@@ -16,6 +16,7 @@ def status_counts(wiring: Wiring) -> Ints:
     Live: has a path from the stem and one to the classifier; constant: to the classifier only; dead: all
     others. The carry of a readout node is a link like an edge.
     """
+    check_wiring(wiring)
     levels = len(wiring.layout.levels)
     code = wiring.level * len(STATUS_NAMES) + wiring.status
     return np.bincount(code, minlength=levels * len(STATUS_NAMES)).reshape(levels, len(STATUS_NAMES))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dnw_graph.arguments import expect, path_of
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Ints, Layout
+from dnw_graph.shown import Rows, Shown, brief, listed
 
 
-@dataclass(frozen=True)
-class StoredWirings:
+@dataclass(frozen=True, repr=False)
+class StoredWirings(Shown):
     """Candidate ids of the body's stages, as they were at the end of some epochs.
 
     epochs  ascending, perhaps with gaps; 0 is the wiring before the first step
@@ -21,12 +23,18 @@ class StoredWirings:
     epochs: tuple[int, ...]
     ids: tuple[tuple[Ints, ...], ...]
 
+    def shown(self) -> tuple[str, Rows]:
+        edges = [sum(map(len, stages)) for stages in self.ids]
+        return "StoredWirings", [("epochs", listed(list(map(str, self.epochs)))), ("edges", brief(edges))]
+
 
 def stored_wirings(run: str | Path, layout: Layout) -> StoredWirings:
     """The wirings in RUN/wiring/epoch_*.npz.
 
     Raises InputError if there is none, or if one is damaged, newer, or not of a network with this layout.
     """
+    run = path_of(run, "run")
+    expect(layout, Layout, "layout", "that of a network or a wiring, .layout")
     # It belongs to training, which needs torch.
     from dnw_graph.runs.history import history_of
 

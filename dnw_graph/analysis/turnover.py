@@ -12,11 +12,13 @@ import numpy as np
 from dnw_graph.analysis.chance import Spread, common_by_chance
 from dnw_graph.analysis.measure import WHOLE, Key, Measure, Numbers, Place
 from dnw_graph.analysis.stored import StoredWirings
+from dnw_graph.arguments import expect
 from dnw_graph.graph.layout import Ints
+from dnw_graph.shown import Shown
 
 
-@dataclass(frozen=True)
-class Turnover:
+@dataclass(frozen=True, repr=False)
+class Turnover(Shown):
     """Changes between stored wirings, over all stages; int64, one entry per stored epoch but the first.
 
     epochs     which
@@ -44,6 +46,7 @@ def turnover_of(stored: StoredWirings) -> Turnover:
     They are net changes: an edge that leaves and comes back within an epoch is not seen, whereas `swaps` in
     metrics.jsonl counts every entry at every step.
     """
+    expect(stored, StoredWirings, "stored", "what stored_wirings gives")
     stages = [_stage(stored, stage.index) for stage in stored.layout.stages]
     columns = np.sum(stages, axis=0, dtype=np.int64).reshape(-1, 5).T
     (ages,) = deque(ages_by_epoch(stored), maxlen=1)
@@ -69,6 +72,7 @@ def _stage(stored: StoredWirings, stage: int) -> list[list[int]]:
 
 def ages_by_epoch(stored: StoredWirings) -> Iterator[Ints]:
     """For every stored epoch, the ages of its wiring's edges, as `Turnover.ages` has them for the last."""
+    expect(stored, StoredWirings, "stored", "what stored_wirings gives")
     since = [np.full(stage.num_candidates, -1, dtype=np.int64) for stage in stored.layout.stages]
     for epoch, wiring in zip(stored.epochs, stored.ids, strict=True):
         for stage, entries in zip(stored.layout.stages, since, strict=True):

@@ -21,7 +21,10 @@ def percentiles_of(weight: Weights) -> Weights:
 
     weight  float64 [E], E ≥ 1; linear interpolation between neighbours (Hyndman and Fan 1996, number 7).
     """
-    return np.percentile(np.abs(weight), PERCENTILES)
+    values = np.asarray(weight) if isinstance(weight, (np.ndarray, list, tuple)) else np.zeros(0)
+    if not values.size or values.dtype.kind not in "fiu":
+        raise InputError("percentiles_of takes an array of weights, at least one; give wiring.weight")
+    return np.percentile(np.abs(values), PERCENTILES)
 
 
 def weights_by_stage(wiring: Wiring) -> Iterator[tuple[Place, Weights]]:

@@ -9,16 +9,18 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from dnw_graph.arguments import expect, several
 from dnw_graph.errors import InputError
-from dnw_graph.graph.layout import Ints, Layout
+from dnw_graph.graph.layout import Ints, Layout, Stage
 from dnw_graph.graph.status import Flags
 from dnw_graph.interchange.check import check_graph
 from dnw_graph.interchange.graph import Graph
 from dnw_graph.program.status import node_status
+from dnw_graph.shown import Rows, Shown, brief, counted
 
 
-@dataclass(frozen=True)
-class Wiring:
+@dataclass(frozen=True, repr=False)
+class Wiring(Shown):
     """Nodes and edges of a network's body; the wired classifier of a Small network is not part of it.
 
     layout  levels, stages and candidate edges
@@ -59,17 +61,39 @@ class Wiring:
         """Number of edges of each stage."""
         return tuple(np.bincount(self.stage, minlength=len(self.layout.stages)).tolist())
 
+    def shown(self) -> tuple[str, Rows]:
+        layout = self.layout
+        nodes = f"{self.num_nodes:,} in {counted(len(layout.levels), 'level')}"
+        edges = f"{self.num_edges:,} of {layout.num_candidates:,} candidates"
+        rows = [("nodes", nodes), ("edges", f"{edges}, in {counted(len(layout.stages), 'stage')}")]
+        return "Wiring", [*rows, ("weight", "none" if self.weight is None else brief(self.weight))]
+
     def ids_of(self, stage: int) -> Ints:
         """Candidate ids of one stage's edges, ascending, int64 [k]."""
         return self.id[self.stage == stage]
+
+
+def check_wiring(wiring: object) -> None:
+    """Raise InputError unless it is a `Wiring`."""
+    expect(wiring, Wiring, "wiring", "what analysis.wiring_of(network) gives")
 
 
 def wiring_from_ids(layout: Layout, ids: Sequence[Ints], read: Flags | None = None) -> Wiring:
     """A wiring without weights, of the candidate ids of each stage [k] int64.
 
     read  see `Wiring`; None: all
+    Raises InputError for what are no ids of candidate edges.
     """
-    ordered = [np.sort(np.asarray(each, dtype=np.int64)) for each in ids]
+    expect(layout, Layout, "layout", "that of a network or a wiring, .layout")
+    given = several(ids, "ids", "the candidate ids of each stage")
+    if len(given) != len(layout.stages):
+        raise InputError(
+            f"ids are of {len(given)} stages, and the layout has {len(layout.stages)}; give those of each"
+        )
+    ordered = [_ids(each, stage) for each, stage in zip(given, layout.stages, strict=True)]
+    last = layout.levels[-1].size
+    if read is not None and (getattr(read, "shape", None), getattr(read, "dtype", None)) != ((last,), bool):
+        raise InputError(f"read says of no {last} nodes whether they are read; give a bool array [{last}]")
     ends = [stage.ends(each) for stage, each in zip(layout.stages, ordered, strict=True)]
     return Wiring(
         layout,
@@ -80,6 +104,23 @@ def wiring_from_ids(layout: Layout, ids: Sequence[Ints], read: Flags | None = No
         weight=None,
         read=np.ones(layout.levels[-1].size, dtype=bool) if read is None else read,
     )
+
+
+def _ids(given: object, stage: Stage) -> Ints:
+    """Ids of one stage, ascending. Raises InputError unless they are ids of its candidates, each once."""
+    try:
+        ids = np.asarray(given)
+    except (TypeError, ValueError):
+        ids = np.zeros(0, dtype=object)
+    if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
+        raise InputError(f"ids of stage {stage.index} are no whole numbers [k]; give candidate ids")
+    ids = np.sort(ids.astype(np.int64))
+    if ids.size and (ids[0] < 0 or ids[-1] >= stage.num_candidates or (np.diff(ids) == 0).any()):
+        raise InputError(
+            f"ids of stage {stage.index} are not each once and from 0 to {stage.num_candidates - 1}; give "
+            "those of candidate edges"
+        )
+    return ids
 
 
 def wiring_from_graph(graph: Graph, where: str = "graph") -> Wiring:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dnw_graph.analysis.report import Report, Row
+from dnw_graph.arguments import expect, path_of
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.file import write_bytes
 
@@ -47,6 +48,8 @@ def write_report(report: Report, path: str | Path) -> None:
     In CSV, what does not apply is empty; in JSON it is absent. Integers are exact, however large.
     Raises InputError for another suffix, or a place that cannot be written.
     """
+    expect(report, Report, "report", "what analyze gives")
+    path = path_of(path, "path")
     check_suffix(path)
     make = _csv if Path(path).suffix.lower() == ".csv" else _json
     write_bytes(Path(path), make(report).encode())

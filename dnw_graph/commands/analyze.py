@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 HELP = "degrees, paths, densities, hubs, turnover … of wirings, beside random graphs"
 
+EXAMPLES = """\
+dnw-graph analyze runs/demo
+dnw-graph analyze runs/demo runs/random -o wirings.csv
+dnw-graph analyze runs/demo --measure hubs --draws 0
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -21,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="also write all numbers to FILE, .csv or .json"
     )
-    parser.add_argument(
-        "--checkpoint", choices=("best", "last"), default="best", help="which one of a run (default: best)"
-    )
+    options.add_checkpoint(parser)
     parser.add_argument(
         "--measure",
         dest="measures",

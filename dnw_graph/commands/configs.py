@@ -6,6 +6,11 @@ import argparse
 
 HELP = "list the configurations that `train --config NAME` knows"
 
+EXAMPLES = """\
+dnw-graph configs
+dnw-graph train --config digits/tiny_static_dnw
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = f"{HELP}; a name works wherever the path of a file does"

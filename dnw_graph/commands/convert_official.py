@@ -1,4 +1,4 @@
-"""`dnw-graph convert_official`: a checkpoint of the 2019 program becomes a run of ours."""
+"""`dnw-graph convert-official`: a checkpoint of the 2019 program becomes a run of ours."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from dnw_graph.models.network import WiredNetwork
 
 HELP = "turn a checkpoint of the 2019 program into a run directory"
+
+EXAMPLES = """\
+dnw-graph convert-official dnw_x225.pt --config imagenet/dnw_x0.225 -o runs/dnw_x225
+"""
 
 WORDS = {
     "top_k": "dnw",

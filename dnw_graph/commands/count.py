@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 
     from dnw_graph.accounting.tables import Counted
     from dnw_graph.config import Config
+    from dnw_graph.runs.run import Run
 
 HELP = "count parameters and MACs of configurations, of runs, or of the published networks"
+
+EXAMPLES = """\
+dnw-graph count runs/demo
+dnw-graph count --config digits/tiny_static_dnw imagenet/dnw_x0.225
+dnw-graph count --published
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also what is left without dead and constant nodes, and by the 2019 program's rule",
     )
+    parser.add_argument(
+        "--micronet",
+        action="store_true",
+        help="also the score of the MicroNet challenge of 2019, with its parts (ImageNet, CIFAR-100)",
+    )
     options.add_overrides(parser)
     options.add_plugins(parser)
     form = parser.add_mutually_exclusive_group()
@@ -57,13 +69,15 @@ def run(args: argparse.Namespace) -> int:
         networks = list(_published(args.runs))
         made = [tables.published_table(networks)]
     else:
-        networks = [_of_config(*named, removing=args.removal) for named in _configs(args)]
-        networks += [_of_run(path, removing=args.removal) for path in args.runs]
+        asked = {"removing": args.removal, "scoring": args.micronet}
+        networks = [_of_config(*named, **asked) for named in _configs(args)]
+        networks += [_of_run(path, **asked) for path in args.runs]
         made = []
         for network in networks:
             made.append(tables.network_table(network))
             if network.left:
                 made.append(tables.removal_table(network))
+            made += tables.micronet_tables(network)
     if args.json:
         found = {"units": tables.UNITS, "networks": [each.as_dict() for each in networks]}
         print(json.dumps(found, indent=2))
@@ -77,8 +91,9 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     if args.published and args.configs:
         raise InputError("--published takes no --config; leave one of the two out.")
-    if args.published and args.removal:
-        raise InputError("--published has no room for --removal; give it with a RUN or --config FILE.")
+    for option in ("removal", "micronet"):
+        if args.published and getattr(args, option):
+            raise InputError(f"--published has no room for --{option}; give it with a RUN or --config FILE.")
     if args.overrides and not args.configs:
         raise InputError("--set changes a configuration; give one with --config.")
     if not (args.published or args.configs or args.runs):
@@ -92,27 +107,49 @@ def _configs(args: argparse.Namespace) -> Iterator[tuple[str, Config]]:
         yield Path(path).stem, load_config(path, args.overrides)
 
 
-def _of_config(name: str, cfg: Config, removing: bool = False) -> Counted:
+def _of_config(name: str, cfg: Config, **asked: bool) -> Counted:
     from dnw_graph.models import build_model, is_wired
 
     model = build_model(cfg)
     wiring = f"first wiring, seed {cfg.training.seed}" if is_wired(model) else "dense"
-    return _counted(name, wiring, cfg, model, removing)
+    return _counted(name, wiring, cfg, model, None, **asked)
 
 
-def _of_run(path: str, removing: bool = False) -> Counted:
+def _of_run(path: str, **asked: bool) -> Counted:
     from dnw_graph.runs import load_run
 
-    cfg, model = load_run(path)
-    return _counted(path, f"run {path}", cfg, model, removing)
+    run = load_run(path)
+    return _counted(path, f"run {path}", run.config, run.model, run, **asked)
 
 
-def _counted(name: str, of: str, cfg: Config, model: nn.Module, removing: bool) -> Counted:
+def _counted(
+    name: str,
+    of: str,
+    cfg: Config,
+    model: nn.Module,
+    run: Run | None,
+    removing: bool = False,
+    scoring: bool = False,
+) -> Counted:
     from dnw_graph.accounting import after_removal, bound, count, paper
+    from dnw_graph.accounting.micronet import Entry, micronet, task_of
     from dnw_graph.accounting.tables import Counted
 
     left = after_removal(model) if removing else {}
-    return Counted(name, cfg.model, {of: count(model)}, bound(model), paper.find(cfg.model), left)
+    entry = None
+    if scoring:
+        task = task_of(cfg.data.dataset)
+        entry = Entry(micronet(model), task, None if run is None else _top1(run))
+    return Counted(name, cfg.model, {of: count(model)}, bound(model), paper.find(cfg.model), left, entry)
+
+
+def _top1(run: Run) -> float | None:
+    """Of the checkpoint that is counted, on the images that judge it; None where it was never tested."""
+    epoch = (run.state.get("position") or {}).get("epoch")
+    if not epoch:
+        return None
+    scores = [each.get("test_top1", each.get("val_top1")) for each in run.metrics if each["epoch"] == epoch]
+    return scores[-1] if scores else None
 
 
 def _published(paths: list[str]) -> Iterator[Counted]:

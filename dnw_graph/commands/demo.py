@@ -15,6 +15,11 @@ from dnw_graph.dependencies import missing_of
 
 HELP = "train on scikit-learn's digits, evaluate, save and draw the wiring (about a minute)"
 
+EXAMPLES = """\
+dnw-graph demo
+dnw-graph demo --run-dir runs/first --set training.epochs=4
+"""
+
 CONFIG = "digits/tiny_static_dnw"
 
 
@@ -37,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     if summary.interrupted:
         return INTERRUPTED
     print()
-    evaluate.show(evaluate.measure(str(place), "best", []))
+    evaluate.show(evaluate.measure(str(place), None, []))
     print()
     _export(place)
     return 0

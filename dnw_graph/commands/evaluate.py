@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dnw_graph.commands import options
 from dnw_graph.errors import InputError
@@ -16,11 +16,21 @@ if TYPE_CHECKING:
 
 HELP = "accuracy, loss, parameters, MACs and images/s of a run"
 
+EXAMPLES = """\
+dnw-graph evaluate runs/demo
+dnw-graph evaluate runs/demo --part validation --json
+dnw-graph evaluate runs/demo --checkpoint last --compact --backend csr --expect-exact
+dnw-graph evaluate runs/photos --data-dir photos
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in it")
+    options.add_checkpoint(parser)
     parser.add_argument(
-        "--checkpoint", choices=("best", "last"), default="best", help="which one of a run (default: best)"
+        "--part",
+        choices=("test", "validation"),
+        help="which images (default: those of the test, or of validation where there is no test)",
     )
     options.add_data_directory(parser)
     parser.add_argument("--backend", metavar="NAME", help="message passing by this backend (model.backend)")
@@ -47,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     overrides = options.overrides_of(args)
     overrides += [] if args.backend is None else [f"model.backend={json.dumps(args.backend)}"]
     overrides += [] if args.batch_size is None else [f"training.eval_batch_size={args.batch_size}"]
-    report = measure(args.run, args.checkpoint, overrides, compact=args.compact)
+    report = measure(args.run, args.checkpoint, overrides, compact=args.compact, part=args.part)
     if args.json:
         print(json.dumps(report, indent=2))
     else:
@@ -60,28 +70,37 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = False) -> dict[str, Any]:
-    """Evaluate a run on its test split → plain values: fractions, nats, multiply-accumulates per image.
+def measure(
+    path: str,
+    checkpoint: str | None,
+    overrides: list[str],
+    compact: bool = False,
+    part: Literal["test", "validation"] | None = None,
+) -> dict[str, Any]:
+    """Evaluate a run → plain values: fractions, nats, multiply-accumulates per image.
 
-    compact  run the compiled network, and report what its launches executed
+    checkpoint  best or last; None: the best, where one was chosen, or the last
+    compact     run the compiled network, and report what its launches executed
+    part        of the images; None: test, or validation where there is no test
     """
     import torch
 
     from dnw_graph.accounting import count
-    from dnw_graph.data import open_data
+    from dnw_graph.data import Batches, Part, open_data
     from dnw_graph.data.workers import telling_of_dead_workers
     from dnw_graph.inference import compile
     from dnw_graph.models import is_wired
     from dnw_graph.runs.checkpoint import read_state
-    from dnw_graph.runs.directory import locate_checkpoint
+    from dnw_graph.runs.directory import chosen_on_test, locate_checkpoint
     from dnw_graph.runs.load import load_run
     from dnw_graph.training.distributed import choose_device
     from dnw_graph.training.evaluate import evaluate
     from dnw_graph.training.learner import PRECISIONS, check_precision
-    from dnw_graph.training.resume import check_classes, other_images
+    from dnw_graph.training.resume import check_classes, other_images, recorded
 
     directory = locate_checkpoint(path, checkpoint)
-    cfg, model = load_run(directory, overrides=overrides)
+    loaded = load_run(directory, overrides=overrides)
+    cfg, model = loaded.config, loaded.model
     state = read_state(directory)
     position = state.get("position", {})
     if cfg.training.threads is not None:
@@ -89,19 +108,33 @@ def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = Fa
     device = choose_device(cfg.training.device)
     check_precision(cfg.training.precision, device)
     batch_size = cfg.training.eval_batch_size or cfg.training.batch_size // cfg.training.accumulate
-    batches = open_data(
+    source = open_data(
         cfg.data,
         image_size=cfg.model.image_size,
         num_classes=cfg.model.num_classes,
-        batch_size=batch_size,
-        train=False,
         seed=cfg.training.seed,
     )
+    wanted: tuple[Part, ...] = ("test", "validation") if part is None else (part,)
+    opened = ((each, source.batches(each, batch_size)) for each in wanted)
+    found: tuple[Part, Batches] | None = next(((name, each) for name, each in opened if each), None)
+    if found is None:
+        raise InputError(
+            f"{directory}: {cfg.data.dataset} has no {' nor '.join(wanted)} images in this run; keep some "
+            "apart (data.validation, data.test), or give --part of those that there are"
+        )
+    judged_by, batches = found
     check_classes(state, batches, directory)
-    before = (state.get("data") or {}).get("test")
+    before = recorded(state, judged_by)
     if before is not None and before != batches.described():
         print(
             f"note: {batches.source}: {other_images(before, batches)} than those of the training's scores",
+            file=sys.stderr,
+        )
+    is_best = directory.name.partition(".")[0] == "best"
+    if is_best and chosen_on_test(state) and position.get("epoch"):
+        print(
+            f"note: {directory}: an earlier version of dnw-graph chose this checkpoint by its score on these "
+            "images, which is therefore too good; --checkpoint last was not chosen",
             file=sys.stderr,
         )
     size = count(model)
@@ -122,8 +155,8 @@ def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = Fa
     assert scores is not None
     if not math.isfinite(scores["loss"]):
         raise InputError(
-            f"{directory}: the loss of the test images is not finite; this network's training diverged, use "
-            "an earlier checkpoint"
+            f"{directory}: the loss of the {judged_by} images is not finite; this network's training "
+            "diverged, use an earlier checkpoint"
         )
     return {
         "checkpoint": str(directory),
@@ -131,7 +164,9 @@ def measure(path: str, checkpoint: str, overrides: list[str], compact: bool = Fa
         "step": position.get("step"),
         "network": cfg.model.network,
         "rule": cfg.model.rule if is_wired(model) else None,
+        "chosen_by": state.get("best_by", "test" if position.get("epoch") else None) if is_best else None,
         "dataset": cfg.data.dataset,
+        "part": judged_by,
         "images": batches.num_samples,
         "top1": scores["top1"],
         "top5": scores.get("top5"),
@@ -200,10 +235,11 @@ def rows(report: dict[str, Any]) -> list[tuple[str, str]]:
     where = f"{report['device']}, {report['precision']}, batches of {report['batch_size']}"
     wiring = "" if report["rule"] is None else f", rule {report['rule']}"
     moment = "" if report["epoch"] is None else f" (epoch {report['epoch']}, step {report['step']:,})"
+    moment += "" if report["chosen_by"] is None else f", chosen by {report['chosen_by']} images"
     lines = [
         ("checkpoint", f"{report['checkpoint']}{moment}"),
         ("network", f"{report['network']}{wiring}"),
-        ("test images", f"{report['images']:,} of {report['dataset']}"),
+        (f"{report['part']} images", f"{report['images']:,} of {report['dataset']}"),
         ("top-1", f"{report['top1']:.2%}"),
         ("top-5", "" if report["top5"] is None else f"{report['top5']:.2%}"),
         ("loss", f"{report['loss']:.4f} nats"),

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 HELP = "write the network of a run as .dnw, or its wiring as GraphML, GEXF, JSON, CSV, npz, DGL or DOT"
 
+EXAMPLES = """\
+dnw-graph export runs/demo -o net.dnw
+dnw-graph export runs/demo -o wiring.graphml
+dnw-graph export runs/demo --without-dead --threshold 0.1 -o strong.gexf
+dnw-graph export runs/demo --format csv -o wiring.csv
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in it")
@@ -34,9 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=PRECISIONS, help=f"of the numbers in a {SUFFIX} file (default: float32)"
     )
-    parser.add_argument(
-        "--checkpoint", choices=("best", "last"), default="best", help="which one of a run (default: best)"
-    )
+    options.add_checkpoint(parser)
     parser.add_argument("--stage", type=int, metavar="N", help="only this stage, counted from 0")
     parser.add_argument(
         "--threshold", type=float, metavar="X", help="only edges with a weight of magnitude X or more"
@@ -63,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from dnw_graph.interchange.part import part_of
     from dnw_graph.runs.load import load_run
 
-    _, model = load_run(args.run, checkpoint=args.checkpoint)
+    model = load_run(args.run, checkpoint=args.checkpoint).model
     graph = part_of(
         graph_of(model), stage=args.stage, threshold=args.threshold, without_dead=args.without_dead
     )

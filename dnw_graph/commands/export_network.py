@@ -43,7 +43,7 @@ def export_network(args: argparse.Namespace, path: Path) -> int:
     from dnw_graph.runtime.document import encoded
 
     precision = args.precision or "float32"
-    _, model = load_run(args.run, checkpoint=args.checkpoint)
+    model = load_run(args.run, checkpoint=args.checkpoint).model
     document = document_of(model, provenance(args.run, args.checkpoint))
     data = encoded(document, precision)
     write_bytes(path, data)
@@ -74,7 +74,7 @@ def difference(model: nn.Module, path: Path) -> str:
     return f"; logits differ from backend dense by {largest:.1e} of the largest"
 
 
-def provenance(run: str, checkpoint: str) -> dict[str, Any]:
+def provenance(run: str, checkpoint: str | None) -> dict[str, Any]:
     """Where a network comes from: its configuration, its epoch's record, and the code that exports it."""
     from dnw_graph.runs.checkpoint import read_state
     from dnw_graph.runs.directory import RunDirectory, locate_checkpoint, run_of

@@ -17,6 +17,12 @@ from dnw_graph.errors import InputError
 
 HELP = "show versions, devices, message-passing backends, rules and networks"
 
+EXAMPLES = """\
+dnw-graph info
+dnw-graph info runs/demo
+dnw-graph info --config imagenet/dnw_x0.225 --json
+"""
+
 PACKAGES = ("torch", "triton", "dgl", "torchvision", "numpy", "networkx")
 
 

@@ -1,7 +1,8 @@
 """The `dnw-graph` command: finds the subcommand, and turns users' mistakes into one line.
 
-A subcommand is a module of this package with HELP (one line), `add_arguments(parser)` and
-`run(args) -> exit code`. It imports torch only inside `run`, so that help is quick and needs no torch.
+A subcommand is a module of this package with HELP (one line), EXAMPLES (command lines),
+`add_arguments(parser)` and `run(args) -> exit code`. It imports torch only inside `run`, so that help is
+quick and needs no torch.
 """
 
 from __future__ import annotations
@@ -23,15 +24,21 @@ from dnw_graph.errors import InputError
 COMMANDS = (
     "train",
     "evaluate",
+    "predict",
     "export",
     "count",
     "analyze",
     "visualize",
-    "convert_official",
+    "convert-official",
     "configs",
     "info",
     "demo",
 )
+
+START = """\
+  dnw-graph demo                      a first wiring, on handwritten digits, in a minute
+  dnw-graph train --images DIR        a network for your own images, one folder per class
+"""
 
 WRONG_INPUT = 2
 INTERRUPTED = 130
@@ -47,8 +54,9 @@ _NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory|
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `dnw-graph ARGV`; returns the exit code: 0, or 2 for wrong input, 130 for Ctrl-C."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments and arguments[0] in COMMANDS:
-        return run_command(arguments[0], arguments[1:])
+    # The 2019 importer was spelled with an underscore once, as its file in tools/ is.
+    if arguments and (name := arguments[0].replace("_", "-")) in COMMANDS:
+        return run_command(name, arguments[1:])
     return _guarded(lambda: _overview(arguments))
 
 
@@ -66,9 +74,21 @@ class _Parser(argparse.ArgumentParser):
 
 def _run(name: str, argv: list[str]) -> int:
     command = _module(name)
-    parser = _Parser(prog=f"dnw-graph {name}", description=command.HELP, allow_abbrev=False)
+    parser = _Parser(
+        prog=f"dnw-graph {name}",
+        description=command.HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     command.add_arguments(parser)
+    parser.epilog = "\n\n".join(filter(None, (parser.epilog, _examples(command))))
     return int(command.run(parser.parse_args(options.one_override_each(argv))))
+
+
+def _examples(command: Any) -> str:
+    """The lines of EXAMPLES, for the end of a help."""
+    lines = getattr(command, "EXAMPLES", "").splitlines()
+    return "\n  ".join(["examples:", *lines]) if lines else ""
 
 
 def _overview(argv: list[str]) -> int:
@@ -77,7 +97,13 @@ def _overview(argv: list[str]) -> int:
         close = difflib.get_close_matches(argv[0], COMMANDS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(COMMANDS)}."
         raise InputError(f'"{argv[0]}" is no command; {hint}')
-    parser = _Parser(prog="dnw-graph", description=dnw_graph.__doc__.splitlines()[0], allow_abbrev=False)
+    parser = _Parser(
+        prog="dnw-graph",
+        description=dnw_graph.__doc__.splitlines()[0],
+        epilog=f"start with:\n{START}\n`dnw-graph COMMAND --help` has its options, with examples.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     parser.add_argument("--version", action="version", version=f"dnw-graph {dnw_graph.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
@@ -87,7 +113,7 @@ def _overview(argv: list[str]) -> int:
 
 
 def _module(name: str) -> Any:
-    return import_module(f"dnw_graph.commands.{name}")
+    return import_module(f"dnw_graph.commands.{name.replace('-', '_')}")
 
 
 def _guarded(action: Any) -> int:
@@ -105,7 +131,7 @@ def _told(action: Any) -> int:
         sys.stdout.flush()
         return code
     except InputError as error:
-        return _complain(str(error))
+        return complain(str(error))
     except KeyboardInterrupt:
         print("dnw-graph: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -116,17 +142,17 @@ def _told(action: Any) -> int:
     except OSError as error:
         if error.errno is None or error.errno in _OUR_MISTAKES:
             raise
-        return _complain(f"{_shown(error.filename)}: {error.strerror}.")
+        return complain(f"{_shown(error.filename)}: {error.strerror}.")
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
             raise
-        return _complain(
+        return complain(
             "memory ran out; use a smaller training.batch_size, training.eval_batch_size, model or file."
         )
     except UnicodeEncodeError as error:
         if not any("\ud800" <= letter <= "\udfff" for letter in error.object):
             raise
-        return _complain(f"{error.object[:200]!a} is not UTF-8; rename what is called so.")
+        return complain(f"{error.object[:200]!a} is not UTF-8; rename what is called so.")
 
 
 def _leave_torchrun(code: int) -> NoReturn:
@@ -151,7 +177,8 @@ def _shown(path: Any) -> str:
     return "output" if path is None else os.fsdecode(path) if isinstance(path, (str, bytes)) else str(path)
 
 
-def _complain(message: str) -> int:
+def complain(message: str) -> int:
+    """Tell a user's mistake in a line on stderr; returns the exit code for it."""
     line = " ".join(message.split())
     print(f"dnw-graph: error: {line if line.endswith(('.', '?')) else line + '.'}", file=sys.stderr)
     return WRONG_INPUT

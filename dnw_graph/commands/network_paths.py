@@ -22,7 +22,8 @@ def paths(args: argparse.Namespace) -> dict[str, Ways]:
     from dnw_graph.runs.load import load_run
 
     if args.run is not None:
-        cfg, model = load_run(args.run, overrides=args.overrides)
+        run = load_run(args.run, overrides=args.overrides)
+        cfg, model = run.config, run.model
     else:
         cfg = options.read_config(args)
         model = build_model(cfg)

@@ -9,8 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dnw_graph.errors import InputError
+
 # A path such as runs/lr=0.1 has a slash before the sign.
 _OVERRIDE = re.compile(r"[^-/=][^/=]*=")
+
+SHORTHANDS: dict[str, tuple[str, type[int] | type[float]]] = {
+    "epochs": ("training.epochs", int),
+    "lr": ("optimizer.lr", float),
+    "batch-size": ("training.batch_size", int),
+    "seed": ("training.seed", int),
+}
+"""Options that are short for a --set: the key, and the kind of its value."""
 
 if TYPE_CHECKING:
     from dnw_graph.config import Config
@@ -18,7 +28,12 @@ if TYPE_CHECKING:
 
 def add_config(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """--config FILE"""
-    parser.add_argument("--config", metavar="FILE", required=required, help="configuration, see configs/")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        required=required,
+        help="configuration: a file, or a name that dnw-graph configs lists",
+    )
 
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +72,15 @@ def add_data_directory(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """--checkpoint best or last"""
+    parser.add_argument(
+        "--checkpoint",
+        choices=("best", "last"),
+        help="which one of a run (default: the best, if validation chose one, else the last)",
+    )
+
+
 def add_plugins(parser: argparse.ArgumentParser) -> None:
     """--plugin FILE, may be repeated"""
     parser.add_argument(
@@ -79,11 +103,46 @@ def load_plugins(args: argparse.Namespace) -> None:
         load_plugin(Path(path))
 
 
+def add_shorthands(parser: argparse.ArgumentParser) -> None:
+    """--epochs, --lr, --batch-size and --seed, each short for a --set"""
+    for option, (key, kind) in SHORTHANDS.items():
+        parser.add_argument(
+            f"--{option}",
+            dest=key,
+            type=kind,
+            metavar="N" if kind is int else "X",
+            help=f"short for --set {key}=…",
+        )
+
+
 def overrides_of(args: argparse.Namespace) -> list[str]:
-    """The overrides of --set and of --data-dir, which wins."""
+    """The overrides of --set, of its shorthands, and of --data-dir, which wins.
+
+    Raises InputError for a shorthand and a --set that say different things.
+    """
+    overrides = list(args.overrides)
+    for option, (key, _) in SHORTHANDS.items():
+        value = getattr(args, key, None)
+        if value is None:
+            continue
+        for override in args.overrides:
+            name, _, text = override.partition("=")
+            if name.strip() == key and not _says(text, value):
+                raise InputError(
+                    f"--{option} {value:g} and --set {override} say different things; give one of them"
+                )
+        overrides.append(f"{key}={value!r}")
     directory = getattr(args, "data_directory", None)
     # A JSON string is a YAML string: a directory called 7 stays a word.
-    return args.overrides + ([f"data.directory={json.dumps(directory)}"] if directory is not None else [])
+    return overrides + ([f"data.directory={json.dumps(directory)}"] if directory is not None else [])
+
+
+def _says(text: str, value: float) -> bool:
+    """Whether the text of an override stands for this number."""
+    try:
+        return float(text) == value
+    except ValueError:
+        return False
 
 
 def read_config(args: argparse.Namespace) -> Config:

@@ -13,6 +13,12 @@ from dnw_graph.interchange.formats import READABLE
 
 HELP = "draw the wiring of a run: layers, adjacency, degrees, turnover and more"
 
+EXAMPLES = """\
+dnw-graph visualize runs/demo --kind layered -o wiring.png
+dnw-graph visualize runs/demo --kind film -o wiring.gif
+dnw-graph visualize runs/demo --kind compare --with runs/random -o compare.svg
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -35,9 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stage", metavar="N", type=int, help="this stage alone (default: all)")
     parser.add_argument("--with", dest="other", metavar="RUN", help="the second wiring of --kind compare")
-    parser.add_argument(
-        "--checkpoint", choices=("best", "last"), default="best", help="which one of a run (default: best)"
-    )
+    options.add_checkpoint(parser)
     options.add_plugins(parser)
 
 

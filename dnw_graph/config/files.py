@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dnw_graph.arguments import several
 from dnw_graph.config.complaint import combination, has_default, sentence, show, wrong_combinations
 from dnw_graph.config.packaged import find_config
 from dnw_graph.config.schedules import SCHEDULES, Schedule
@@ -123,15 +124,18 @@ def override_list(overrides: Iterable[str]) -> list[str]:
     """The overrides as a list. Raises InputError for a lone string, whose letters they would be."""
     if isinstance(overrides, str):
         raise InputError(f'overrides "{overrides}" are one string; give a list, ["{overrides}"]')
-    listed = list(overrides)
+    listed = several(overrides, "overrides", 'a list such as ["optimizer.lr=0.05"]')
     if wrong := [each for each in listed if not isinstance(each, str)]:
         raise InputError(f'override {wrong[0]!r} is no string; give "section.key=value"')
     return listed
 
 
-def to_yaml(cfg: Config) -> str:
-    """The resolved configuration as YAML: every default spelled out, keys without meaning left out."""
-    return write_yaml(cfg.model_dump(mode="json", exclude_none=True))
+def to_yaml(cfg: Config, *, given: bool = False) -> str:
+    """The resolved configuration as YAML: every default spelled out, keys without meaning left out.
+
+    given  only what was given, without defaults
+    """
+    return write_yaml(cfg.model_dump(mode="json", exclude_none=True, exclude_unset=given))
 
 
 def dump_config(cfg: Config, path: str | Path) -> None:

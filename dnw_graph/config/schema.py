@@ -17,6 +17,7 @@ from dnw_graph.config.optimizers import OPTIMIZERS, check_options
 from dnw_graph.config.schedules import SCHEDULES, Schedule
 from dnw_graph.config.section import Count, Fraction01, NotNegative, Positive, Section, name_in
 from dnw_graph.config.settings import check_settings
+from dnw_graph.shown import Rows, Shown, brief
 
 
 class Model(Section):
@@ -141,19 +142,40 @@ class Data(Section):
     """The images."""
 
     dataset: name_in(DATASETS) = Field(  # type: ignore[valid-type]
-        description="data set, by its registered name; image_folder: any directory with train/ and val/, one "
-        "folder per class in each",
+        description="data set, by its registered name; image_folder: any directory with one folder per "
+        "class, or with train/, val/, test/ and one per class in each",
         examples=["cifar10"],
     )
     directory: str | None = Field(
         None, min_length=1, description="where the files are; digits come with scikit-learn and need none"
     )
+    validation: Fraction01 | None = Field(
+        None,
+        description="share of the training images that is kept apart to choose the best checkpoint; none: a "
+        "tenth, or none where there is val/; 0: nothing chooses, and the last checkpoint counts",
+        examples=[0.1],
+    )
+    test: Fraction01 | None = Field(
+        None,
+        description="share of a folder's images that is kept for the test; none: a tenth, where there is "
+        "neither val/ nor test/; image_folder only",
+        examples=[0.2],
+    )
     augment: bool = Field(True, description="augment training images at random: crop and flip")
+    crop: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.08, description="smallest share of an image's area that a random crop shows; folders of images only"
+    )
+    flip: bool = Field(
+        True, description="mirror half of the training images left to right; folders of images only"
+    )
     fit: Literal["resize", "pad"] = Field(
         "resize", description="how smaller images reach model.image_size; sets that live in memory only"
     )
-    workers: Annotated[int, Field(ge=0)] = Field(
-        4, description="processes per rank that decode images; imagenet and image_folder only"
+    workers: Annotated[int, Field(ge=0)] | None = Field(
+        None,
+        description="processes per rank that decode images; none: one per CPU, at most 4; folders of images "
+        "only",
+        examples=[4],
     )
 
     options: dict[str, Any] | None = Field(None, description="settings of a plugin's data set")
@@ -161,10 +183,17 @@ class Data(Section):
     def meaningless(self) -> dict[str, str]:
         dataset = DATASETS.get(self.dataset)
         if dataset.read is not None:
-            unused = {"workers": f"has no meaning for {self.dataset}, which lives in memory; leave it out"}
+            in_memory = f"has no meaning for {self.dataset}, which lives in memory; leave it out"
+            unused = dict.fromkeys(("workers", "crop", "flip"), in_memory)
+            unused["test"] = f"has no meaning for {self.dataset}, which has test images; leave it out"
         else:
             cropped = f"has no meaning for {self.dataset}, whose images are cropped to size; leave it out"
             unused = {"fit": cropped}
+            if not self.augment:
+                same = "has no meaning with data.augment false; leave it out"
+                unused |= {"crop": same, "flip": same}
+            if not dataset.has_test:
+                unused["test"] = f"has no meaning for {self.dataset}, whose val/ is judged by; leave it out"
         if dataset.options is None:
             unused["options"] = f"has no meaning for {self.dataset}, which has none; leave it out"
         return unused
@@ -290,7 +319,7 @@ class Logging(Section):
     every_steps: Count = Field(50, description="optimiser steps between two records of the training loss")
 
 
-class Config(Section):
+class Config(Shown, Section):
     """A whole configuration: one file under `configs/`, or the resolved `config.yaml` of a run."""
 
     model: Model
@@ -301,6 +330,12 @@ class Config(Section):
     training: Training
     checkpoint: Checkpoint = Field(default_factory=lambda: Checkpoint.model_validate({}))
     logging: Logging = Field(default_factory=lambda: Logging.model_validate({}))
+
+    def shown(self) -> tuple[str, Rows]:
+        """What is not as by default, section by section; `to_yaml` has all."""
+        said = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        rows = [(section, brief(values)) for section, values in said.items() if values]
+        return f"Config: {self.model.network} on {self.data.dataset}", rows
 
     @model_validator(mode="after")
     def _combination(self) -> Config:

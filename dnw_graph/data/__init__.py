@@ -1,8 +1,8 @@
 """Image data for training and evaluation.
 
-`open_data` gives the batches of one split of the data set that a configuration names:
-  digits, fashion_mnist, cifar10   small sets, held in memory and augmented a batch at a time
-  imagenet, image_folder           `train/<class>/…` and `val/<class>/…`, read by worker processes
+`open_data` gives the parts of the data set that a configuration names, to train, to validate and to test:
+  digits, fashion_mnist, cifar10, cifar100   small sets, held in memory and augmented a batch at a time
+  imagenet, image_folder           a folder for each class, read by worker processes
   a plugin's, by `register_data`   held in memory too
 """
 
@@ -13,11 +13,11 @@ from typing import TypeVar
 
 from dnw_graph.config.datasets import DATASETS, DataSet
 from dnw_graph.config.settings import check_settings, parameters, settings_of
-from dnw_graph.data.batches import Batches, DataSection, Share, check_num_classes
+from dnw_graph.data.batches import Batches, DataSection, Part, Source, View
 from dnw_graph.errors import InputError
 from dnw_graph.registry import resolve
 
-__all__ = ["Batches", "DataSection", "open_data", "register_data"]
+__all__ = ["Batches", "DataSection", "Part", "Source", "open_data", "register_data"]
 
 Reader = TypeVar("Reader", bound=Callable[..., object])
 
@@ -42,46 +42,35 @@ def register_data(name: str, *, classes: int | None = None) -> Callable[[Reader]
 
 
 def open_data(
-    data: DataSection,
-    *,
-    image_size: int,
-    num_classes: int,
-    batch_size: int,
-    train: bool,
-    seed: int,
-    rank: int = 0,
-    world_size: int = 1,
-) -> Batches:
-    """Open the training or the test split for one rank.
+    data: DataSection, *, image_size: int, num_classes: int, seed: int, rank: int = 0, world_size: int = 1
+) -> Source:
+    """The data set of a configuration for one rank; `batches(part, batch_size)` opens a part of it.
 
-    batch_size is this rank's. Training is shuffled, augmented if `data.augment`, and drops the incomplete
-    last batch; the test split comes in order, whole, each image on exactly one rank.
+    Training images are shuffled, augmented if `data.augment`, and the incomplete last batch is dropped; the
+    others come in order, whole, each image on exactly one rank.
     Raises InputError for data that is missing, damaged, or does not fit image_size, num_classes or
-    batch_size.
+    batch_size, some of it when a part is opened.
     """
-    share = Share(batch_size=batch_size, train=train, seed=seed, rank=rank, world_size=world_size)
+    view = View(image_size, num_classes, seed, rank, world_size)
     entry = DATASETS.get(data.dataset)
     if entry.read is None:
-        from dnw_graph.data.image_folder import FolderBatches
+        from dnw_graph.data.image_folder import FolderSource
 
-        return FolderBatches(
-            data.directory,
-            share,
-            image_size=image_size,
-            num_classes=num_classes,
-            augment=data.augment,
-            workers=data.workers,
-        )
-    from dnw_graph.data.arrays import ArrayBatches, ImageArrays
+        return FolderSource(data, view, has_test=entry.has_test)
+    from dnw_graph.data.arrays import ArraySource, ImageArrays
 
     settings = {}
     if entry.options is not None:
         settings = check_settings(entry.options, data.options or {}, "data.options", data.dataset)
-    arrays = resolve(entry.read)(directory=data.directory, train=train, **settings)
-    if not isinstance(arrays, ImageArrays):
-        raise InputError(
-            f"data.dataset {data.dataset!r} gave a {type(arrays).__name__}; return "
-            "dnw_graph.data.arrays.ImageArrays"
-        )
-    check_num_classes(len(arrays.class_names), num_classes, arrays.source)
-    return ArrayBatches(arrays, share, image_size=image_size, fit=data.fit, augment=data.augment)
+    reader = resolve(entry.read)
+
+    def read(train: bool) -> ImageArrays:
+        arrays = reader(directory=data.directory, train=train, **settings)
+        if not isinstance(arrays, ImageArrays):
+            raise InputError(
+                f"data.dataset {data.dataset!r} gave a {type(arrays).__name__}; return "
+                "dnw_graph.data.arrays.ImageArrays"
+            )
+        return arrays
+
+    return ArraySource(read, data, view)

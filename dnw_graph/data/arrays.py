@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dnw_graph.data.batches import Batches, SampleOrder, Share, check_class_names, derived_seed
+from dnw_graph.data.batches import (
+    Batches,
+    DataSection,
+    Part,
+    SampleOrder,
+    Share,
+    Source,
+    View,
+    check_class_names,
+    check_num_classes,
+    derived_seed,
+)
+from dnw_graph.data.held_out import USUAL, held_out
 from dnw_graph.data.preprocessing import describe, fit_images, fitting, normalise
 from dnw_graph.errors import InputError
 
@@ -21,7 +33,7 @@ RESIDENT_BYTES = 2 << 30
 
 @dataclass(frozen=True)
 class ImageArrays:
-    """One split of a small set as read from its files.
+    """The training or the test images of a small set as read from its files.
 
     images       uint8 [N, 1 or 3, h, w]
     labels       int64 [N]
@@ -38,6 +50,42 @@ class ImageArrays:
     shift: int
     flip: bool
     source: str
+
+
+class ArraySource(Source):
+    """A set in memory, of whose training images `data.validation` are kept apart.
+
+    read  reads its training (True) or its test images (False)
+    """
+
+    def __init__(self, read: Callable[[bool], ImageArrays], data: DataSection, view: View) -> None:
+        self._read, self._data, self._view = read, data, view
+        self._share = USUAL if data.validation is None else data.validation
+        self._pool: ImageArrays | None = None
+
+    def batches(self, part: Part, batch_size: int) -> ArrayBatches | None:
+        arrays, view = self._arrays(part), self._view
+        if arrays is None:
+            return None
+        check_num_classes(len(arrays.class_names), view.num_classes, arrays.source)
+        share = Share(batch_size, part == "train", view.seed, view.rank, view.world_size)
+        return ArrayBatches(
+            arrays, share, image_size=view.image_size, fit=self._data.fit, augment=self._data.augment
+        )
+
+    def _arrays(self, part: Part) -> ImageArrays | None:
+        if part == "test":
+            return self._read(False)
+        if self._share == 0 and part == "validation":
+            return None
+        if self._pool is None:
+            self._pool = self._read(True)
+        pool = self._pool
+        if self._share == 0:
+            return pool
+        apart = held_out(pool.labels, self._share, "validation", self._view.seed, pool.source)
+        chosen = apart if part == "validation" else ~apart
+        return replace(pool, images=pool.images[chosen], labels=pool.labels[chosen])
 
 
 class ArrayBatches(Batches):

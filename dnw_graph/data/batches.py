@@ -6,12 +6,15 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from dnw_graph.errors import InputError
+
+Part = Literal["train", "validation", "test"]
+"""Images to learn from; to choose the best checkpoint by; and to report a score of, which decides nothing."""
 
 
 class DataSection(Protocol):
@@ -22,19 +25,52 @@ class DataSection(Protocol):
     @property
     def directory(self) -> str | None: ...
     @property
+    def validation(self) -> float | None: ...
+    @property
+    def test(self) -> float | None: ...
+    @property
     def augment(self) -> bool: ...
+    @property
+    def crop(self) -> float: ...
+    @property
+    def flip(self) -> bool: ...
     @property
     def fit(self) -> str: ...
     @property
-    def workers(self) -> int: ...
+    def workers(self) -> int | None: ...
     @property
     def options(self) -> dict[str, Any] | None: ...
 
 
-class Batches(ABC):
-    """One split of a data set, as one rank sees it.
+@dataclass(frozen=True)
+class View:
+    """How the images of a data set are seen: by which network, and by which rank of how many.
 
-    num_samples    images in the split, over all ranks, before the incomplete last training batch is dropped
+    seed  of the order, of the augmentation, and of what is kept apart for validation
+    """
+
+    image_size: int
+    num_classes: int
+    seed: int
+    rank: int = 0
+    world_size: int = 1
+
+
+class Source(ABC):
+    """A data set, whose parts are opened one by one."""
+
+    @abstractmethod
+    def batches(self, part: Part, batch_size: int) -> Batches | None:
+        """Open one part, in batches of this rank's size; None: there is no such part (there is train always).
+
+        Raises InputError for data that is missing, damaged, or does not fit.
+        """
+
+
+class Batches(ABC):
+    """One part of a data set, as one rank sees it.
+
+    num_samples    images in the part, over all ranks, before the incomplete last training batch is dropped
     num_batches    batches that `epoch` yields on this rank
     class_names    one name per label, or None where the data has none
     preprocessing  what is done to an image before the network sees it in evaluation; JSON-able, keys in
@@ -51,8 +87,11 @@ class Batches(ABC):
     fingerprint: str
 
     def described(self) -> dict[str, Any]:
-        """What of this split is part of a run, JSON-able."""
+        """What of this part of a set belongs to a run, JSON-able."""
         return {"images": self.num_samples, "fingerprint": self.fingerprint}
+
+    def close(self) -> None:  # noqa: B027 (most have nothing to end)
+        """End the processes that decode images, if there are any."""
 
     @abstractmethod
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
@@ -66,7 +105,7 @@ class Batches(ABC):
 
 @dataclass(frozen=True)
 class Share:
-    """Which part of a split one rank sees, and in what portions.
+    """Which images of a part one rank sees, and in what portions.
 
     batch_size is this rank's; train means shuffled, and augmented where the configuration says so.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
@@ -19,6 +20,7 @@ MAX_PIXELS = 89_478_485
 """The number from which Pillow warns; as RGB a quarter of a gigabyte."""
 
 _BITS_PER_SAMPLE = 258  # tag of TIFF
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 
 
 @dataclass(frozen=True)
@@ -29,25 +31,46 @@ class Unreadable:
     reason: str
 
 
-def decode(path: str) -> Image.Image | Unreadable:
-    """Read an image file as 8-bit RGB."""
+def decode(source: str | bytes | Image.Image, name: str | None = None) -> Image.Image | Unreadable:
+    """Read an image as 8-bit RGB.
+
+    source  the path of a file, the bytes of one, or what Pillow opened
+    name    what it is called in a refusal, if not its path
+    """
+    called = name if name is not None else source if isinstance(source, str) else "image"
     try:
         # Pillow warns of odd metadata, which is none of our business, and of sizes, which are looked at here.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    size = f"{image.width}×{image.height}"
-                    return Unreadable(path, f"has {size} pixels, expected at most {MAX_PIXELS:,}")
-                if (kind := deep_kind(image)) is not None:
-                    return Unreadable(path, f"has pixels of kind {kind}, expected at most 8 bits per channel")
-                return image.convert("RGB")
+            if isinstance(source, Image.Image):
+                return _as_rgb(source, called)
+            with Image.open(
+                BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
+            ) as image:
+                return _as_rgb(image, called)
     except UnidentifiedImageError:
-        return Unreadable(path, "cannot be decoded (not an image that Pillow knows)")
+        return Unreadable(called, "cannot be decoded (not an image that Pillow knows)")
     # On damaged bytes decoders raise OSError, SyntaxError, ValueError, TypeError, …: all mean this file.
     except Exception as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-        return Unreadable(path, f"cannot be decoded ({reason})")
+        return Unreadable(called, f"cannot be decoded ({reason})")
+
+
+def _as_rgb(image: Image.Image, name: str) -> Image.Image | Unreadable:
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width}×{image.height}"
+        return Unreadable(name, f"has {size} pixels, expected at most {MAX_PIXELS:,}")
+    if (kind := deep_kind(image)) is not None:
+        return Unreadable(name, f"has pixels of kind {kind}, expected at most 8 bits per channel")
+    return image.convert("RGB")
+
+
+def is_image(head: bytes) -> bool:
+    """Whether the first 16 bytes of something are those of an image file, in one of `FORMATS`."""
+    is_bitmap = head[:2] == b"BM" and head[6:10] == bytes(4)
+    is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    is_netpbm = head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace()
+    return is_bitmap or is_webp or is_netpbm or head.startswith(_SIGNATURES)
 
 
 def deep_kind(image: Any) -> str | None:
@@ -60,7 +83,7 @@ def deep_kind(image: Any) -> str | None:
     if image.format == "TIFF":
         bits = image.tag_v2.get(_BITS_PER_SAMPLE, (1,))
         return f"{image.mode} of {max(bits)} bits" if max(bits) > 8 else None
-    for _, _, _, arguments in image.tile:
+    for _, _, _, arguments in getattr(image, "tile", []):
         given = arguments if isinstance(arguments, tuple) else (arguments,)
         if image.format == "PNG" and ";16" in str(given[0]):
             return str(given[0])

@@ -1,10 +1,10 @@
-"""ImageNet, and any directory with `train/<class>/…` and `val/<class>/…`: decoded by worker processes.
+"""Folders of images, ImageNet's among them: decoded by worker processes.
 
-Training: a random resized crop (8 to 100 % of the area, aspect 3:4 to 4:3), mirrored half of the time.
-Evaluation, and training without augmentation: the shorter side is resized to image_size · 256/224, then the
-centre is cut out. Images smaller than that are enlarged. Grey, palette, CMYK and transparent images are
-converted to 8-bit RGB (alpha is dropped); images with more than 8 bits per channel are refused, since
-conversion would clip them.
+Training: a random resized crop (8 to 100 % of the area, or as data.crop says, aspect 3:4 to 4:3), mirrored
+half of the time. Evaluation, and training without augmentation: the shorter side is resized to
+image_size · 256/224, then the centre is cut out. Images smaller than that are enlarged. Grey, palette, CMYK
+and transparent images are converted to 8-bit RGB (alpha is dropped); images with more than 8 bits per channel
+are refused, since conversion would clip them.
 """
 
 from __future__ import annotations
@@ -12,100 +12,151 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import warnings
 from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from dnw_graph.data.batches import (
     Batches,
+    DataSection,
+    Part,
     SampleOrder,
     Share,
-    check_class_names,
+    Source,
+    View,
     check_num_classes,
     derived_seed,
 )
-from dnw_graph.data.decode import SUFFIXES, Unreadable, decode
-from dnw_graph.data.download import data_directory
+from dnw_graph.data.decode import Unreadable, decode
+from dnw_graph.data.folder_parts import FolderParts, Images
 from dnw_graph.data.preprocessing import describe, normalise
+from dnw_graph.data.resized_centre import centre_steps, shorter_side_of
 from dnw_graph.dependencies import load_torchvision
 from dnw_graph.errors import InputError
 
 # ImageNet's, as in torchvision's recipes; kept for other folders too, so that trained networks can be reused.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-THIN = 32
-"""From this ratio of its sides on, evaluation looks at the middle of an image alone."""
+
+
+class FolderSource(Source):
+    """A folder of images by class, or of parts by class.
+
+    has_test  whether images are read from test/, or kept apart for the test
+    """
+
+    def __init__(self, data: DataSection, view: View, *, has_test: bool) -> None:
+        self._parts = FolderParts(data, view.seed, has_test=has_test)
+        self._data, self._view = data, view
+
+    def batches(self, part: Part, batch_size: int) -> FolderBatches | None:
+        images, view = self._parts.images(part), self._view
+        if images is None:
+            return None
+        check_num_classes(len(images.class_names), view.num_classes, images.source)
+        share = Share(batch_size, part == "train", view.seed, view.rank, view.world_size)
+        return FolderBatches(images, share, self._data, image_size=view.image_size)
 
 
 class FolderBatches(Batches):
-    """Batches of an image folder.
+    """Batches of image files.
 
-    The random numbers of an image belong to (seed, epoch, sample), whichever worker or rank draws them.
+    The random numbers of an image belong to (seed, epoch, sample), whichever worker or rank draws them. The
+    workers live from the first epoch until `close`, and serve one epoch at a time.
     """
 
-    def __init__(
-        self,
-        directory: str | None,
-        share: Share,
-        *,
-        image_size: int,
-        num_classes: int,
-        augment: bool,
-        workers: int,
-    ) -> None:
-        folder = split_folder(directory, share.train)
-        shorter_side = round(image_size * 256 / 224)
+    def __init__(self, images: Images, share: Share, data: DataSection, *, image_size: int) -> None:
+        shorter_side = shorter_side_of(image_size)
         self.preprocessing = describe(
             image_size, MEAN, STD, resize={"shorter_side": shorter_side}, centre_crop=image_size
         )
-        files, labels, self.class_names = list_images(folder)
-        names = "\0".join(file[len(str(folder)) :] for file in files)
+        names = "\0".join(images.names)
         self.fingerprint = hashlib.sha256(os.fsencode(names)).hexdigest()
-        self.num_samples = len(files)
-        self.source = str(folder)
-        check_num_classes(len(self.class_names), num_classes, self.source)
+        self.num_samples = len(images.files)
+        self.source, self.class_names = images.source, images.class_names
         self._order = SampleOrder(self.num_samples, share, self.source)
         self.num_batches = self._order.num_batches
-        self._seed, self._workers = share.seed, workers
-        self._images = Images(files, labels, image_size, shorter_side, augment and share.train, share.seed)
+        self._seed = share.seed
+        self._workers = usual_workers() if data.workers is None else data.workers
+        self._decoded = Decoded(
+            images,
+            image_size,
+            shorter_side,
+            crop=data.crop if data.augment and share.train else None,
+            flip=data.flip,
+            seed=share.seed,
+        )
+        self._plan = Plan()
+        self._loader: DataLoader[Any] | None = None
 
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         order = self._order.batches(epoch, first_batch)
-        loader = DataLoader(
-            self._images,
-            batch_sampler=([(epoch, sample) for sample in batch.tolist()] for batch in order),
-            num_workers=self._workers,
-            collate_fn=collate,
-            worker_init_fn=leave_signals_to_the_main_process,
-            # Without its own generator a loader draws from torch's global one.
-            generator=torch.Generator().manual_seed(derived_seed("workers", self._seed, epoch)),
-        )
-        for batch in loader:
+        self._plan.batches = plan = [[(epoch, sample) for sample in batch.tolist()] for batch in order]
+        for batch in self._started():
             if isinstance(batch, Unreadable):
                 raise InputError(f"{batch.path}: {batch.reason}; replace or remove this file")
             pixels, labels = batch
             yield normalise(pixels, MEAN, STD), labels
+            # Another epoch has the workers now, and what is left of them here.
+            assert self._plan.batches is plan, "one epoch at a time"
+
+    def close(self) -> None:
+        self._loader = None
+
+    def _started(self) -> Iterator[Any]:
+        """The batches of the plan, decoded."""
+        with warnings.catch_warnings():
+            # How many workers are wise is the user's matter.
+            warnings.filterwarnings("ignore", "This DataLoader will create")
+            if self._loader is None:
+                self._loader = DataLoader(
+                    self._decoded,
+                    batch_sampler=self._plan,
+                    num_workers=self._workers,
+                    persistent_workers=self._workers > 0,
+                    collate_fn=collate,
+                    worker_init_fn=leave_signals_to_the_main_process,
+                    # Without its own generator a loader draws from torch's global one.
+                    generator=torch.Generator().manual_seed(derived_seed("workers", self._seed)),
+                )
+            return iter(self._loader)
 
 
-class Images(Dataset[Any]):
-    """Decoded and transformed images by (epoch, sample number): (uint8 [3, S, S], label) or Unreadable."""
+class Plan(Sampler[list[tuple[int, int]]]):
+    """The batches of the epoch that comes next, as keys (epoch, sample number)."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[tuple[int, int]]] = []
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+def usual_workers() -> int:
+    """One for each CPU that this process may use, at most four."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return min(4, len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
+class Decoded(Dataset[Any]):
+    """Decoded and transformed images by (epoch, sample number): (uint8 [3, S, S], label) or Unreadable.
+
+    crop  smallest share of the area in a random crop; None: treated as in evaluation
+    """
 
     def __init__(
-        self,
-        files: list[str],
-        labels: list[int],
-        image_size: int,
-        shorter_side: int,
-        augment: bool,
-        seed: int,
+        self, images: Images, image_size: int, shorter_side: int, *, crop: float | None, flip: bool, seed: int
     ) -> None:
-        self.files, self.labels, self.seed = files, labels, seed
-        self.image_size, self.shorter_side, self.augment = image_size, shorter_side, augment
+        self.files, self.labels, self.seed = images.files, images.labels, seed
+        self.image_size, self.shorter_side = image_size, shorter_side
+        self.crop, self.flip = crop, flip
 
     @cached_property
     def transform(self) -> Any:
@@ -116,21 +167,12 @@ class Images(Dataset[Any]):
         load_torchvision()
         from torchvision.transforms import v2
 
-        if self.augment:
-            steps = [v2.RandomResizedCrop(self.image_size), v2.RandomHorizontalFlip()]
+        if self.crop is not None:
+            steps = [v2.RandomResizedCrop(self.image_size, scale=(self.crop, 1.0))]
+            steps += [v2.RandomHorizontalFlip()] if self.flip else []
         else:
-            steps = [self._cut_thin, v2.Resize(self.shorter_side), v2.CenterCrop(self.image_size)]
+            steps = centre_steps(self.shorter_side, self.image_size)
         return v2.Compose([*steps, v2.PILToTensor()])
-
-    def _cut_thin(self, image: Image.Image) -> Image.Image:
-        """Leave the middle of a very long image, where the centre crop is: all of it, resized, is huge."""
-        shorter, longer = sorted(image.size)
-        if longer <= THIN * shorter:
-            return image
-        middle = (longer - THIN * shorter) // 2
-        end = middle + THIN * shorter
-        box = (middle, 0, end, shorter) if image.width > image.height else (0, middle, shorter, end)
-        return image.crop(box)
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int] | Unreadable:
         epoch, sample = key
@@ -152,83 +194,6 @@ def collate(items: list[tuple[Tensor, int] | Unreadable]) -> tuple[Tensor, Tenso
         pixels.append(item[0])
         labels.append(item[1])
     return torch.stack(pixels), torch.tensor(labels)
-
-
-def split_folder(directory: str | None, train: bool) -> Path:
-    """`train` or `val` in the data directory.
-
-    Training asks for both, with the same classes, so that it does not fail after its first epoch.
-    """
-    if directory is None:
-        raise InputError(
-            "data.directory: no data directory given; "
-            "name one with train/ and val/, one folder per class in each"
-        )
-    root = data_directory(directory)
-    assert root is not None
-    for name in ("train", "val") if train else ("val",):
-        if not (root / name).is_dir():
-            raise InputError(f"{root / name}: missing; put one folder per class there")
-    if (root / "train").is_dir():
-        train_classes, val_classes = class_folders(root / "train"), class_folders(root / "val")
-        for extra, here, there in (
-            (train_classes - val_classes, "train", "val"),
-            (val_classes - train_classes, "val", "train"),
-        ):
-            if extra:
-                raise InputError(
-                    f"{root / here / min(extra)}: {root / there} has no such class folder; "
-                    "train and val must have the same ones"
-                )
-    return root / ("train" if train else "val")
-
-
-def class_folders(folder: Path) -> set[str]:
-    names = {entry.name for entry in folder.iterdir() if entry.is_dir()}
-    if not names:
-        raise InputError(f"{folder}: has no class folders; sort the images into one folder per class")
-    return names
-
-
-def list_images(folder: Path) -> tuple[list[str], list[int], list[str]]:
-    """Paths and labels of all images in class order, and the class names, sorted."""
-    names = sorted(class_folders(folder))
-    check_class_names(names, str(folder))
-    files: list[str] = []
-    labels: list[int] = []
-    seen: dict[tuple[int, int], str] = {}
-    for label, name in enumerate(names):
-        found = list(files_in(folder / name, seen))
-        if not found:
-            raise InputError(
-                f"{folder / name}: a class folder with no image; add images or remove the folder"
-            )
-        files += found
-        labels += [label] * len(found)
-    return files, labels, names
-
-
-def files_in(folder: Path, seen: dict[tuple[int, int], str]) -> Iterator[str]:
-    """Images of a class, folder by folder in the order of their names, links to folders followed.
-
-    seen  the folders met so far, by device and number; one that is met again is refused, since its images
-          would count twice, or without end if a link leads back
-    """
-
-    def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions")
-
-    met = []
-    for here, _, names in os.walk(folder, followlinks=True, onerror=refuse):
-        status = Path(here).stat()
-        first = seen.setdefault((status.st_dev, status.st_ino), here)
-        if first != here:
-            raise InputError(f"{here}: is the folder {first} once more, by a link; remove the link")
-        met.append((here, names))
-    for here, names in sorted(met):
-        for name in sorted(names):
-            if name.lower().endswith(SUFFIXES):
-                yield os.path.join(here, name)  # noqa: PTH118 (paths of a million files are kept as text)
 
 
 def leave_signals_to_the_main_process(worker: int) -> None:

@@ -19,8 +19,8 @@ from dnw_graph.program.steps import (
     NodeOperation,
     Norm,
     Pool,
-    Start,
     Step,
+    Sum,
 )
 
 # Bytes of all sources' tiles that stay in a core's second-level cache beside the edges, and the fewest pixels
@@ -48,31 +48,30 @@ def plan_of(
     given         what constant channels send, [channels, 1, h, w] per state that the program starts from;
                   those that are missing are 0
     fused_stages  the stem and so many stages run strip by strip, up to the first node operation of the next;
-                  None: 1 if the first stage's maps are too large for a core's cache. None does in a network
-                  with instance norms, which read whole maps
+                  None: 1 if the first stage's maps are too large for a core's cache
     strip_rows    rows of that operation's output that a strip makes
     block         sources whose edges a tile of targets walks before the next ones'; None: as many as stay in
                   the first-level cache, where targets have edges enough
     tile          pixels of a tile of messages; None: by size of maps and number of sources
-    Raises ValueError for a program that the engine cannot run, see `lacks`, or images of another size than
-    its pooling wants.
+    Raises ValueError for a program that the engine cannot run, see `lacks`, images of another size than its
+    pooling wants, and strips of a stage with instance norms, which need whole maps.
     """
     if (reason := lacks(program)) is not None:
         raise ValueError(f"the engine lacks {reason}")
     planner = _Planner(program, given, Builder(image, block, tile))
     if fused_stages is None:
-        fused_stages = int(planner.bytes_of_first_stage() > _LARGE)
-    if any(isinstance(step, NodeOperation) and step.spec.norm == "instance" for step in program.steps):
-        fused_stages = 0
+        fused_stages = int(planner.bytes_of_first_stage() > _LARGE and not planner.norms_maps(1))
+    elif fused_stages and planner.norms_maps(fused_stages):
+        raise ValueError("instance norms need whole maps, and no stage of strips has them; fuse none")
     return planner.plan(fused_stages, strip_rows)
 
 
 @dataclass
 class _Incoming:
-    """What is to be added up to a state: messages by (their step, first row), a start, and constant maps."""
+    """What is to be added up to a state: messages by (their step, first row), other maps, constant maps."""
 
     messages: list[tuple[Messages, int]] = field(default_factory=list)
-    start: Start | None = None
+    maps: Sum | None = None
     base: Array | None = None
 
 
@@ -99,6 +98,16 @@ class _Planner:
         _, height, width = self.shapes[operations[0].source]
         return 4 * height * width * sum(self.shapes[name][0] for name in names)
 
+    def norms_maps(self, fused_stages: int) -> bool:
+        """Whether some norm measures maps in what runs strip by strip, with so many stages fused."""
+        parts: list[str] = []
+        for step in self.program.steps:
+            if isinstance(step, NodeOperation):
+                parts += [step.part] if step.part not in parts else []
+                if len(parts) <= fused_stages + 1 and step.spec.norm == "instance":
+                    return True
+        return False
+
     def plan(self, fused_stages: int, strip_rows: int) -> Tables:
         builder = self.builder
         if fused_stages:
@@ -117,8 +126,8 @@ class _Planner:
                 self.norm_of_pool = step
             elif isinstance(step, Pool):
                 self._pool(step, strip_rows)
-            elif isinstance(step, Start):
-                self._start(step)
+            elif isinstance(step, Sum):
+                self._add_maps(step)
             elif isinstance(step, Messages):
                 first = 0
                 for name, size in zip(step.targets, step.sizes, strict=True):
@@ -204,16 +213,16 @@ class _Planner:
         placed = {"scale": add(scale), "shift": add(shift)}
         return placed | ({"eps": add(np.array([eps]))} if kind == "instance" else {})
 
-    def _start(self, step: Start) -> None:
+    def _add_maps(self, step: Sum) -> None:
         incoming = self.incoming.setdefault(step.target, _Incoming())
         if step.source in self.shapes and step.source not in self.given and step.part != "constants":
-            incoming.start = step
+            incoming.maps = step
         elif step.source in self.given:
             incoming.base = self.given[step.source]
 
     def _sum(self, state: str, incoming: _Incoming) -> None:
-        """Messages, start and constant maps of a state, as one operation."""
-        level, start, parts = 0, incoming.start, []
+        """Messages, other and constant maps of a state, as one operation."""
+        level, other, parts = 0, incoming.maps, []
         size = self.shapes[state][0]
         for step, first in incoming.messages:
             row, column, weight = (self.program.tensor(step, name) for name in ("row", "column", "weight"))
@@ -227,16 +236,16 @@ class _Planner:
         if incoming.messages:
             source, _ = self.places[incoming.messages[0][0].source]
         else:
-            assert start is not None
-            source, _ = self._maps(start.source)
-            self._label(start, level)
+            assert other is not None
+            source, _ = self._maps(other.source)
+            self._label(other, level)
         out, _ = self._new(state)
         operation = self._messages(source, out, row, column, weight)
-        if start is not None:
-            added, first = self._maps(start.source)
-            twins = np.full(size, ABSENT)
-            twins[self.program.tensor(start, "row")] = self.program.tensor(start, "column") + first
-            operation.added_row, operation.added = self.builder.constants.add_numbers(twins), added
+        if other is not None:
+            added, first = self._maps(other.source)
+            added_row = np.full(size, ABSENT)
+            added_row[self.program.tensor(other, "row")] = self.program.tensor(other, "column") + first
+            operation.added_row, operation.added = self.builder.constants.add_numbers(added_row), added
         self._set_base(operation, incoming.base)
         self.builder.add(operation, weight.size, np.unique(column).size)
 
@@ -292,7 +301,7 @@ class _Planner:
         (pooled,) = [step.target for step in self.program.steps if isinstance(step, Pool)]
         channels, classes = self.shapes[pooled][0], self.shapes[LOGITS][0]
         length, constants = padded(max(channels, 1), LINE), self.builder.constants
-        logits = np.zeros(classes, dtype=np.float32)
+        logits: Array = np.zeros(classes, dtype=np.float32)
         incoming = self.incoming.get(LOGITS, _Incoming())
         if incoming.base is not None:
             logits = logits + incoming.base.reshape(-1)

@@ -6,10 +6,13 @@ import difflib
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dnw_graph.dependencies import missing_of
 from dnw_graph.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,12 @@ def draw(name: str, path: str | Path, subject: Any, other: Any = None) -> None:
         if KINDS[name].film:
             content: bytes = module.film_bytes(subject)
         else:
-            subjects = (subject, other) if KINDS[name].pair else (subject,)
-            content = picture_bytes(getattr(module, f"{name}_figure")(*subjects), path.suffix.lower())
+            content = picture_bytes(figure_of(name, subject, other), path.suffix.lower())
     write_bytes(path, content)
+
+
+def figure_of(name: str, subject: Any, other: Any = None) -> Figure:
+    """The figure of a kind that does not move; call it within `style.drawing`."""
+    subjects = (subject, other) if KINDS[name].pair else (subject,)
+    figure: Figure = getattr(import_module(f"dnw_graph.figures.{name}"), f"{name}_figure")(*subjects)
+    return figure

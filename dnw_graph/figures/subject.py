@@ -106,10 +106,10 @@ def subject_of(graph: Graph, name: str = "graph", *, about: dict[str, str] | Non
     return Subject(name, graph, wiring, wiring.layout.stages, about or {})
 
 
-def read_subject(path: str | Path, checkpoint: str = "best") -> Subject:
+def read_subject(path: str | Path, checkpoint: str | None = None) -> Subject:
     """RUN on the command line: a run directory, a checkpoint in it, or a file that `save_graph` wrote.
 
-    checkpoint  which one of a run directory: best or last
+    checkpoint  which one of a run directory: best or last; None: the best, where one was chosen
     Raises InputError for what is missing or damaged, and for a run of a dense network.
     """
     path = Path(path)
@@ -118,14 +118,15 @@ def read_subject(path: str | Path, checkpoint: str = "best") -> Subject:
     return _of_run(path, checkpoint)
 
 
-def _of_run(path: Path, checkpoint: str) -> Subject:
+def _of_run(path: Path, checkpoint: str | None) -> Subject:
     from dnw_graph.interchange.extract import graph_of
     from dnw_graph.runs.checkpoint import read_state
     from dnw_graph.runs.directory import locate_checkpoint, run_of
     from dnw_graph.runs.load import load_run
 
     directory = locate_checkpoint(path, checkpoint)
-    cfg, model = load_run(directory)
+    found = load_run(directory)
+    cfg, model = found.config, found.model
     if not cfg.model.is_wired:
         raise InputError(
             f"{path}: {cfg.model.network} is a dense network and has no wiring to draw; give a run of "

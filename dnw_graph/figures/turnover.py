@@ -151,17 +151,20 @@ def _draw_settling(axes: Axes, cohorts: Cohorts, records: list[Record]) -> None:
         linestyle=style.DASHED,
         label="edges of the first wiring that never left",
     )
-    tests = [record for record in records if record["kind"] == "epoch"]
+    epochs = [record for record in records if record["kind"] == "epoch"]
+    # Folders without test images have validation scores alone.
+    part = "test" if any("test_top1" in record for record in epochs) else "val"
+    tests = [record for record in epochs if f"{part}_top1" in record]
     axes.plot(
         [record["epoch"] for record in tests],
-        [100 * record["test_top1"] for record in tests],
+        [100 * record[f"{part}_top1"] for record in tests],
         color=style.INK,
         linewidth=1.4,
         linestyle=style.DOTTED,
         marker="o" if len(tests) <= 30 else "",
         markersize=4,
         clip_on=False,
-        label="test accuracy (top-1)",
+        label="test accuracy (top-1)" if part == "test" else "validation accuracy (top-1)",
     )
     axes.set_ylim(0, 102)
     axes.set_ylabel("%")

@@ -85,12 +85,6 @@ class Stage:
         return Schedule(sizes, tuple(block.num_targets for block in self.blocks), self.start)
 
     @property
-    def start_pairs(self) -> tuple[Ints, Ints]:
-        """(nodes of the second-last level, nodes of the last that start from them), within their levels."""
-        rows = np.arange(self.start)
-        return rows + self.levels[-2].size - self.start, rows
-
-    @property
     def num_candidates(self) -> int:
         """Number of edges that could exist; the length of the stage's parameter."""
         return self.blocks[-1].end

@@ -12,9 +12,14 @@ its gradients (the turns in reverse), and the tables of the C kernels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
+from typing import Any
+
+# The fields of `Schedule.flat`, as torch's operators declare them.
+SCHEMA = "SymInt[] sizes, SymInt[] targets, SymInt start"
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,16 @@ class Schedule:
     sizes: tuple[int, ...]
     targets: tuple[int, ...]
     start: int = 0
+
+    def flat(self) -> tuple[list[int], list[int], int]:
+        """As torch's operators are given it, in the order of `SCHEMA`."""
+        return list(self.sizes), list(self.targets), self.start
+
+    @staticmethod
+    def of(flat: Sequence[Any]) -> Schedule:
+        """The schedule that `flat` is of."""
+        sizes, targets, start = flat
+        return Schedule(tuple(sizes), tuple(targets), start)
 
     @property
     def turns(self) -> tuple[Turn, ...]:

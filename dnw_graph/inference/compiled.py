@@ -16,12 +16,15 @@ from dnw_graph.inference.by_steps import BySteps, ConstantPart
 from dnw_graph.inference.profile import OperationTime, profiled
 from dnw_graph.message_passing import usable_backend
 from dnw_graph.message_passing.executed import Executed, record, recording
+from dnw_graph.models.batch import check_batch, refuse_tracers
 from dnw_graph.models.lower import lower
-from dnw_graph.models.network import WiredNetwork, check_batch
+from dnw_graph.models.network import WiredNetwork
 from dnw_graph.native.tables import Tables
+from dnw_graph.program.cost import cost
 from dnw_graph.program.layers import Choice
 from dnw_graph.program.program import IMAGES, LOGITS
 from dnw_graph.program.split import split
+from dnw_graph.shown import Rows, Shown, counted
 
 # Sizes of images whose constant maps and plans are kept, the last ones that came.
 _KEPT_SIZES = 8
@@ -41,13 +44,15 @@ def compile(model: nn.Module, backend: str = "auto") -> CompiledNetwork:
     """
     if not isinstance(model, WiredNetwork):
         raise InputError(f"{type(model).__name__} has no wiring to compile; give a wired network")
+    if not isinstance(backend, str):
+        raise InputError(f"backend is a {type(backend).__name__}; give the name of one, or auto")
     if backend != "auto":
         weight = model.body_stages()[0].weight
         usable_backend(backend, weight.device, weight.dtype)
     return CompiledNetwork(model, backend)
 
 
-class CompiledNetwork(nn.Module):
+class CompiledNetwork(Shown, nn.Module):
     """Images [B, 3, S, S] → logits [B, classes], without gradients.
 
     program   what it computes, live channels only
@@ -66,6 +71,7 @@ class CompiledNetwork(nn.Module):
         self.engine_lacks = lacks(self.program)
         like = model.body_stages()[0].weight
         self.register_buffer("_like", like.new_zeros(()), persistent=False)
+        self._only_size = model.only_size
         self._given: dict[tuple[object, ...], dict[str, Tensor]] = {}
         self._engine = Engine(self._plan, _KEPT_SIZES)
         self.to(like.device, like.dtype)
@@ -74,12 +80,16 @@ class CompiledNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, classes]."""
+        if torch.compiler.is_compiling():
+            # torch.export and torch.compile follow the steps, whose launches are operators that they know.
+            self._check(images)
+            return self.part.logits(images, self._given_for(*images.shape[2:]))
         return self.run(images)[0]
 
     @torch.no_grad()
     def run(self, images: Tensor) -> tuple[Tensor, Executed]:
         """Logits, and the multiply-accumulates requested from the kernels; `.macs` is per image."""
-        check_batch(images)
+        self._check(images)
         if self._runs_natively():
             return self._run_native(images)
         given = self._given_for(*images.shape[2:])
@@ -96,7 +106,10 @@ class CompiledNetwork(nn.Module):
         Seconds are those of the calling thread, one of a team; last comes what it waits for the others.
         Raises InputError if the network does not run in the engine, or the image does not fit it.
         """
-        check_batch(images)
+        self._check(images)
+        if type(calls) is not int or not 1 <= calls <= 10**6:
+            given = calls if isinstance(calls, int) else f"a {type(calls).__name__}"
+            raise InputError(f"calls is {given}; give a number from 1 to {10**6}")
         if not self._runs_natively():
             why = f": the engine lacks {self.engine_lacks}" if self.engine_lacks else ""
             raise InputError(f"a profile is of backend native only; this network runs on {self.backend}{why}")
@@ -120,6 +133,10 @@ class CompiledNetwork(nn.Module):
         _last_executed(self)[0] = executed.macs
         return torch.from_numpy(logits), executed
 
+    def _check(self, images: Tensor) -> None:
+        refuse_tracers(images)
+        check_batch(images, self._like, self._only_size)  # type: ignore[arg-type]
+
     def _check_native(self, images: Tensor) -> None:
         channels = self.program.channels[IMAGES]
         if images.dtype != torch.float32 or images.device.type != "cpu" or images.shape[1] != channels:
@@ -135,6 +152,17 @@ class CompiledNetwork(nn.Module):
 
     def _plan(self, image: tuple[int, int, int]) -> Plan:
         return Plan(self.tables(image), self.program.channels[LOGITS])
+
+    def shown(self) -> tuple[str, Rows]:
+        size, steps = self.program.image_size, counted(sum(1 for _ in self.program.flat()), "step")
+        how = "one call of C" if self._runs_natively() else f"step by step ({steps})"
+        work = cost(self.program)
+        return "CompiledNetwork", [
+            ("backend", f"{self.backend}, {how}"),
+            ("parameters", f"{work.params:,}"),
+            ("MACs", f"{work.macs:,} per image of {size}×{size} pixels"),
+            ("classes", f"{self.program.channels[LOGITS]:,}"),
+        ]
 
     @property
     def backend(self) -> str:

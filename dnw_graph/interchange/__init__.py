@@ -1,24 +1,34 @@
 """Wirings to and from files, one format per file of this package, and official checkpoints.
 
 A format is a module with `write(graph, path, report)` and, if it can be read back, `read(path)`; `formats`
-lists them. What they write is what `schema` says of a graph's nodes, edges and attributes.
+lists them. What they write is what `schema` says of a graph's nodes, edges and attributes. Importing this
+package imports no NumPy: help lists the formats.
 """
 
 from __future__ import annotations
 
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from dnw_graph.arguments import expect, path_of
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.formats import FORMATS, READABLE, find_format
-from dnw_graph.interchange.graph import Graph
 from dnw_graph.interchange.text import Report, silent
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from dnw_graph.interchange.graph import Graph
+
 __all__ = ["FORMATS", "Graph", "load_graph", "save_graph"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Graph":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from dnw_graph.interchange.graph import Graph
+
+    return Graph
 
 
 def save_graph(
@@ -45,9 +55,11 @@ def save_graph(
     not there, a graph too large for the format, or a place that cannot be written.
     """
     from dnw_graph.interchange.check import check_graph
+    from dnw_graph.interchange.graph import Graph
     from dnw_graph.interchange.part import part_of
 
-    path = Path(path)
+    path = path_of(path, "path")
+    expect(without_dead, bool, "without_dead", "True or False")
     module = find_format(path, format).load()
     if not isinstance(model, Graph):
         # Reading a file needs no torch.
@@ -69,7 +81,7 @@ def load_graph(path: str | PathLike[str], format: str | None = None, *, trusted:
     """
     if not isinstance(path, (str, PathLike)):
         raise InputError(f"load_graph reads a file and was given a {type(path).__name__}; give its path")
-    path = Path(path)
+    path = path_of(path, "path")
     found = find_format(path, format)
     if found.unread:
         raise InputError(f"{path}: {found.unread}; load one of {', '.join(READABLE)}")

@@ -16,8 +16,9 @@ from dnw_graph.dependencies import load_dgl
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.check import check_graph
 from dnw_graph.interchange.file import read_bytes
-from dnw_graph.interchange.graph import Array, Graph
-from dnw_graph.interchange.schema import EDGE_FIELDS, NODE_FIELDS, NUMBER_FIELD
+from dnw_graph.interchange.graph import Graph
+from dnw_graph.interchange.graph_libraries import to_dgl
+from dnw_graph.interchange.schema import NODE_FIELDS
 from dnw_graph.interchange.text import Report, from_json, silent, to_json
 
 if TYPE_CHECKING:
@@ -78,24 +79,6 @@ def read(path: Path) -> Graph:
     return graph
 
 
-def to_dgl(graph: Graph) -> dgl.DGLGraph:
-    """The graph as a `dgl.DGLGraph` with all data of its nodes and edges."""
-    import torch
-
-    dgl = load_dgl()
-    ends = tuple(torch.from_numpy(graph.edges[end].copy()) for end in ("source", "target"))
-    made = dgl.graph(ends, num_nodes=graph.num_nodes)
-    for field in NODE_FIELDS:
-        values = graph.nodes[field.name]
-        codes = _codes(values, field.known) if field.kind == "name" else values
-        made.ndata[field.name] = torch.from_numpy(np.ascontiguousarray(codes))
-    if "number" in graph.nodes:
-        made.ndata[NUMBER_FIELD.name] = torch.from_numpy(graph.nodes["number"].copy())
-    for field in EDGE_FIELDS:
-        made.edata[field.name] = torch.from_numpy(np.ascontiguousarray(graph.edges[field.name]))
-    return made
-
-
 def _from_dgl(made: dgl.DGLGraph, attributes: Any) -> Graph:
     nodes = {name: values.numpy() for name, values in made.ndata.items()}
     for field in NODE_FIELDS:
@@ -106,10 +89,3 @@ def _from_dgl(made: dgl.DGLGraph, attributes: Any) -> Graph:
     source, target = (ends.numpy() for ends in made.edges(order="eid"))
     data = {name: values.numpy() for name, values in made.edata.items()}
     return Graph(nodes, {"source": source, "target": target, **data}, attributes)
-
-
-def _codes(values: Array, known: tuple[str, ...]) -> Array:
-    codes = np.zeros(len(values), dtype=np.int64)
-    for code, name in enumerate(known):
-        codes[values == name] = code
-    return codes

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from dnw_graph.arguments import expect
 from dnw_graph.errors import InputError
 
 
@@ -61,6 +62,7 @@ def find_format(path: Path, name: str | None = None) -> Format:
             known = ", ".join(FORMATS)
             raise InputError(f"{path}: the suffix {path.suffix!r} names no format for graphs; use {known}")
         return of_suffix
+    expect(name, str, "format", f"one of {', '.join(BY_NAME)}")
     if name not in BY_NAME:
         raise InputError(f"{path}: {name!r} is no format for graphs; use {', '.join(BY_NAME)}")
     if of_suffix is not None and of_suffix.name != name:

@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dnw_graph.interchange.schema import RAW_NORM
+from dnw_graph.shown import Rows, Shown, brief
 
 Array = npt.NDArray[Any]
 
 
-@dataclass
-class Graph:
+@dataclass(repr=False)
+class Graph(Shown):
     """The wiring of a network's body. Without the stem, the head, and candidate edges that were not selected.
 
     nodes, arrays over the N nodes, which are numbered level by level:
@@ -52,6 +53,16 @@ class Graph:
     @property
     def num_edges(self) -> int:
         return len(self.edges["weight"])
+
+    def shown(self) -> tuple[str, Rows]:
+        # One's own may have anything in it, which is checked when it is used.
+        nodes, edges, attributes = self.nodes or {}, self.edges or {}, self.attributes or {}
+        said = {name: value for name, value in attributes.items() if name not in ("network", "rule")}
+        rows = [("nodes", ", ".join(map(str, nodes))), ("edges", ", ".join(map(str, edges)))]
+        size = f"{len(nodes.get('level', ())):,} nodes, {len(edges.get('weight', ())):,} edges"
+        network, rule = (attributes.get(name, "unknown") for name in ("network", "rule"))
+        title = f"Graph: {size}, of {network}, rule {rule}"
+        return title, [*rows, *((name, brief(value)) for name, value in said.items())]
 
     @property
     def numbers(self) -> Array:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from dnw_graph.arguments import expect, number, path_of, whole_number
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.official_file import check_tensors, read_official_file
 from dnw_graph.interchange.official_mobilenet import Blocks, import_mobilenet
@@ -53,8 +54,15 @@ def from_official(
     the first rewiring of a top-k network changes nothing.
     Raises InputError if the tensors do not belong to that network.
     """
+    expect(network, str, "network", f"one of {', '.join(NETWORKS)}")
     if network not in NETWORKS:
         raise InputError(f"network {network!r} cannot be imported; choose {' or '.join(NETWORKS)}")
+    expect(graph, str, "graph", f"one of {', '.join(RULES)}")
+    expect(small, bool, "small", "True or False")
+    number(prune_rate, "prune_rate")
+    for name, value in (("image_size", image_size), ("num_classes", num_classes)):
+        if value is not None:
+            whole_number(value, name, 1, 1 << 20)
     if graph not in RULES:
         raise InputError(f"graph {graph!r} cannot be imported; choose one of {', '.join(RULES)}")
     if not 0 <= prune_rate < 1:
@@ -80,15 +88,16 @@ def from_official(
 
 
 def _read(source: str | Path | Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]]:
-    if isinstance(source, (str, Path)):
-        name, state = str(source), read_official_file(source)
+    expect(source, (str, Path, Mapping), "source", "the path of a checkpoint, or a state dictionary")
+    if not isinstance(source, Mapping):
+        name, state = str(source), read_official_file(path_of(source, "source"))
     else:
         name, state = "state dictionary", dict(source)
     wrong = [key for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
     if wrong or not state:
         what = f"entry {wrong[0]!r} is no tensor with a name" if wrong else "it is empty"
         raise InputError(f"{name}: {what}; a model's state dictionary is wanted")
-    if not isinstance(source, (str, Path)):
+    if isinstance(source, Mapping):
         # A file's were looked at when it was read.
         state = {key: value.detach().cpu() for key, value in state.items()}
         check_tensors(state, name)

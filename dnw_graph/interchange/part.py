@@ -14,6 +14,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from dnw_graph.arguments import number, whole_number
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Layout
 from dnw_graph.graph.status import STATUS_NAMES
@@ -44,6 +45,10 @@ def part_of(
     if stage is None and threshold is None and not without_dead:
         return graph
     where = "the graph"
+    if stage is not None:
+        stage = whole_number(stage, "stage")
+    if threshold is not None:
+        number(threshold, "threshold")
     if "part" in graph.attributes:
         raise InputError(f"{where} is a part already; take parts of the whole wiring")
     layout, side = whole_layout(graph, where)

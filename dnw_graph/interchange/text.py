@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dnw_graph.errors import InputError
-from dnw_graph.interchange.graph import Array
-from dnw_graph.interchange.schema import Field
+
+if TYPE_CHECKING:
+    from dnw_graph.interchange.graph import Array
+    from dnw_graph.interchange.schema import Field
 
 Report = Callable[[int], object]
 """Is told how many more nodes and edges have been written."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dnw_graph.graph import schedule
 from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.graph.schedule import Schedule
 
 # The fields of `StageSpec.flat`, in its order.
 SCHEMA = (
-    "SymInt[] sizes, SymInt[] targets, SymInt start, str norm, str activation, SymInt kernel_size, "
+    f"{schedule.SCHEMA}, str norm, str activation, SymInt kernel_size, "
     "SymInt stride, float eps, bool fixed, str reach, SymInt images, float factor, str backend"
 )
 
@@ -38,9 +39,9 @@ class StageSpec:
 
     def flat(self) -> tuple[Any, ...]:
         """As the operators are given it."""
-        schedule, node = self.schedule, self.node
+        node = self.node
         return (
-            *(list(schedule.sizes), list(schedule.targets), schedule.start),
+            *self.schedule.flat(),
             *(node.norm, node.activation, node.kernel_size, node.stride, node.eps),
             *(self.fixed, self.reach, self.images, self.factor, self.backend),
         )
@@ -48,9 +49,7 @@ class StageSpec:
     @staticmethod
     def of(flat: tuple[Any, ...]) -> StageSpec:
         """The record that `flat` is of."""
-        sizes, targets, start, norm, activation, kernel_size, stride, eps, *rest = flat
-        schedule = Schedule(tuple(sizes), tuple(targets), start)
-        return StageSpec(schedule, NodeSpec(norm, activation, kernel_size, stride, eps), *rest)
+        return StageSpec(Schedule.of(flat[:3]), NodeSpec(*flat[3:8]), *flat[8:])
 
     def takes_whole_index(self, batch: int) -> bool:
         """Whether its gradients can do with one index of the whole stage, for a batch of so many images."""

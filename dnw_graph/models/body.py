@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor, nn
 
-from dnw_graph.graph.layout import Layout
+from dnw_graph.graph.layout import Ints, Layout
 from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.graph.status import Flags
 from dnw_graph.message_passing import EdgeIndex
@@ -18,7 +18,7 @@ from dnw_graph.models.arrays import array, norm_arrays
 from dnw_graph.models.node_operation import NodeOperation
 from dnw_graph.models.stage import WiredStage
 from dnw_graph.models.whole_stage import keeps_apart, refusal, run_as_one, spec_of
-from dnw_graph.program.body import stage_steps
+from dnw_graph.program.body import stage_steps, sums_of_stage
 from dnw_graph.program.by_torch import States, run
 from dnw_graph.program.part import Part
 from dnw_graph.program.program import Array
@@ -141,27 +141,29 @@ class WiredBody(Body):
 
 
 def stage_layers(wired: WiredStage) -> dict[str, Callable[..., Tensor]]:
-    """Message passing and start of a stage, by step name."""
+    """Message passing and sums of a stage, by step name."""
     part = f"stage_{wired.stage.index}"
     pairs = zip(wired.indices(), wired.block_weights(), strict=True)
     found: dict[str, Callable[..., Tensor]] = {
         f"{part}.{place}": _sender(wired, index, weight) for place, (index, weight) in enumerate(pairs)
     }
-    if wired.stage.start:
-        found[f"{part}.start"] = _starter(wired.stage.start)
-    return found
+    sums = sums_of_stage(wired.stage).items()
+    return found | {name: _adder(column, row) for name, (column, row) in sums}
 
 
 def _sender(wired: WiredStage, index: EdgeIndex, weight: Tensor) -> Callable[..., Tensor]:
     return lambda h, base: wired.send(index, weight, h.contiguous(), base)
 
 
-def _starter(count: int) -> Callable[..., Tensor]:
-    return lambda z, so_far: z[-count:] if so_far is None else so_far + z[-count:]
+def _adder(column: Ints, row: Ints) -> Callable[..., Tensor]:
+    """Of a `Sum` that adds maps which lie together to all of its target's, in their order."""
+    first, end = int(column[0]), int(column[-1]) + 1
+    assert end - first == len(row)
+    return lambda z, so_far: z[first:end] if so_far is None else so_far + z[first:end]
 
 
 def stage_arrays(wired: WiredStage) -> dict[str, Array]:
-    """Edges and start of a stage's steps."""
+    """Edges of a stage's steps."""
     stage = wired.stage
     part, ids = f"stage_{stage.index}", array(wired.ids)
     weight = array(wired.effective()[wired.ids])
@@ -171,9 +173,8 @@ def stage_arrays(wired: WiredStage) -> dict[str, Array]:
         row, column = np.divmod(ids[mine] - block.offset, block.num_sources)
         values = {"row": row, "column": column, "weight": weight[mine], "id": ids[mine]}
         found |= {f"{part}.{place}.{name}": value for name, value in values.items()}
-    if stage.start:
-        for name, ends in zip(("column", "row"), stage.start_pairs, strict=True):
-            found[f"{part}.start.{name}"] = ends
+    for name, (column, row) in sums_of_stage(stage).items():
+        found |= {f"{name}.column": column, f"{name}.row": row}
     return found
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dnw_graph.dependencies import load_torchvision
 from dnw_graph.errors import InputError
+from dnw_graph.models.batch import check_batch
 
 SMALL_IMAGE = 64
 """Up to this many pixels a side the stem does not halve the image (the wired networks do the same)."""
@@ -64,6 +65,7 @@ class MobileNetV1(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """images [B, 3, S, S] float -> logits [B, classes]."""
+        check_batch(images, self.classifier.weight)
         features = self.stem(images)
         for block in self.blocks:
             features = block(features)
@@ -88,7 +90,13 @@ def shufflenet_v2(multiplier: float, num_classes: int, image_size: int) -> nn.Mo
     model.num_classes = num_classes
     model.image_size = image_size
     assert isinstance(model, nn.Module)
+    model.register_forward_pre_hook(_check_batch)
     return model
+
+
+def _check_batch(model: nn.Module, given: tuple[Any, ...]) -> None:
+    if given:
+        check_batch(given[0], model.fc.weight)  # type: ignore[union-attr,arg-type]
 
 
 def _check(num_classes: int, image_size: int) -> None:

@@ -18,7 +18,7 @@ from dnw_graph.models.stage import WiredStage
 from dnw_graph.program.body import evaluation_steps
 from dnw_graph.program.by_torch import States, run
 from dnw_graph.program.part import Part
-from dnw_graph.program.steps import Integrate, Repeat, Start, Step
+from dnw_graph.program.steps import Integrate, Repeat, Step, Sum
 
 TOLERANCE = 1e-3
 
@@ -63,9 +63,9 @@ class DynamicBody(Body):
         else:
             applied = Integrate("evaluations", "stage_0", "z0", "y", once, TOLERANCE, self.clip)
         return (
-            Start("body.fed", "stem", self.input, ("z0",), (nodes,)),
+            Sum("body.fed", "stem", self.input, ("z0",), (nodes,)),
             applied,
-            Start("body.read", "head", "z0", (self.output,), (self.readout,)),
+            Sum("body.read", "head", "z0", (self.output,), (self.readout,)),
         )
 
     def forward(self, z: Tensor) -> Tensor:

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dnw_graph.errors import InputError
+from dnw_graph.arguments import expect, whole_number
 from dnw_graph.graph.channel_graph import WiringData, channel_graph, selected_ends, wiring_data
 from dnw_graph.graph.layout import Ints, Layout
 from dnw_graph.graph.status import Flags
+from dnw_graph.models.batch import check_batch, refuse_tracers
 from dnw_graph.models.body import Body
 from dnw_graph.models.facts import Facts
-from dnw_graph.models.heads import WiredClassifier
+from dnw_graph.models.heads import TinyHead, WiredClassifier
 from dnw_graph.models.stage import WiredStage
 from dnw_graph.models.synchronised_norm import synchronise
 from dnw_graph.program.status import node_status
@@ -65,11 +66,17 @@ class WiredNetwork(nn.Module):
         self.facts = Facts()
 
     def forward(self, images: Tensor) -> Tensor:
-        check_batch(images)
+        refuse_tracers(images)
+        check_batch(images, self.body.stages[0].weight, self.only_size)  # type: ignore[arg-type]
         z = self.body(self.stem(images).transpose(0, 1).contiguous())
         return self.head(z.transpose(0, 1))
 
     # Structure
+
+    @property
+    def only_size(self) -> int | None:
+        """Side of the images that it can read, in pixels; None: any."""
+        return self.image_size if isinstance(self.head, TinyHead) else None
 
     @property
     def layout(self) -> Layout:
@@ -102,7 +109,7 @@ class WiredNetwork(nn.Module):
 
     def candidates(self, stage: int) -> Candidates:
         """All candidate edges of one stage of the body."""
-        wired = self.body_stages()[stage]
+        wired = self.body_stages()[whole_number(stage, "stage", 0, self.num_stages - 1)]
         source, target = wired.stage.ends(np.arange(wired.stage.num_candidates))
         return Candidates(torch.from_numpy(source), torch.from_numpy(target), wired.weight)
 
@@ -113,6 +120,7 @@ class WiredNetwork(nn.Module):
 
         On a GPU that is a tensor [] int64: the host waits for it only if it reads it, by `int` for example.
         """
+        whole_number(step, "step", 0)
         return sum(stage.rewire(step) for _, stage in self.wired_stages())
 
     def reselect(self, step: int = 0) -> None:
@@ -130,8 +138,10 @@ class WiredNetwork(nn.Module):
 
     def set_budgets(self, budgets: Mapping[str, int]) -> None:
         """Give every stage another budget: an imported network has that of its file, not of its config."""
+        expect(budgets, Mapping, "budgets", "edges by stage, as model.budgets() does")
         for name, stage in self.wired_stages():
-            stage.budget = int(budgets[name])
+            most = stage.stage.num_candidates
+            stage.budget = whole_number(budgets.get(name), f"budgets[{name!r}]", 0, most)
 
     def check_finite(self) -> None:
         """Raise FloatingPointError naming the parameter if a selection met NaN. Waits for the device."""
@@ -162,7 +172,7 @@ class WiredNetwork(nn.Module):
     def graph(self) -> dgl.DGLGraph:
         """The current wiring of the body as one acyclic DGL graph; `WiringData` describes its data.
 
-        Raises InputError where DGL is not installed; `dg.to_networkx` and `dg.save_graph` need none.
+        Raises InputError where DGL is not installed; `dg.to_networkx` and `dg.to_pyg` need none.
         """
         return channel_graph(self.wiring_data())
 
@@ -170,15 +180,3 @@ class WiredNetwork(nn.Module):
         """Take over the wiring and weights of a `dg.Graph`; see `dnw_graph.interchange.restore.load_into`."""
         # Upstairs, where files of wirings are known: only its place is here, as that of networks in `config`.
         resolve("dnw_graph.interchange.restore:load_into")(self, graph)
-
-
-def check_batch(images: Tensor) -> None:
-    """Raise InputError unless the images are a batch [B, 3, S, S]; a single one is often given without B."""
-    if isinstance(images, torch.fx.Proxy) or torch.jit.is_tracing():  # type: ignore[attr-defined]
-        raise InputError(
-            "torch.jit.trace and torch.fx.symbolic_trace cannot follow a wired network, whose path depends "
-            "on shapes; use torch.export.export(model, (images,))"
-        )
-    if not isinstance(images, Tensor) or images.dim() != 4:
-        found = f"shape {list(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-        raise InputError(f"images [B, 3, S, S] wanted, not {found}; a single image is images[None]")

@@ -65,7 +65,8 @@ def _share_threads(library: ctypes.CDLL) -> None:
             paths = {line.split(maxsplit=5)[-1].strip() for line in maps if "omp" in line.rpartition("/")[2]}
     except OSError:
         return
-    for path in sorted(paths):
+    # Other packages may have brought one of their own.
+    for path in sorted(paths, key=lambda path: ("/torch/" not in path, path)):
         try:
             openmp = ctypes.CDLL(path)
             functions = [getattr(openmp, name) for name in _OPENMP]

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dnw_graph.graph.layout import Layout, Stage
+import numpy as np
+
+from dnw_graph.graph.layout import Ints, Layout, Stage
 from dnw_graph.graph.node_spec import NodeSpec, NormKind
-from dnw_graph.program.steps import Messages, NodeOperation, Norm, Start, Step
+from dnw_graph.program.steps import Messages, NodeOperation, Norm, Step, Sum
 
 
 def stage_steps(stage: Stage, specs: Sequence[NodeSpec]) -> tuple[Step, ...]:
@@ -21,11 +23,17 @@ def stage_steps(stage: Stage, specs: Sequence[NodeSpec]) -> tuple[Step, ...]:
         level = levels[turn.level]
         steps.append(NodeOperation(f"level_{level}", part, f"z{level}", f"h{level}", spec, turn.level))
         if turn.start:
-            steps.append(Start(f"{part}.start", part, f"z{level}", (f"z{last}",), (stage.levels[-1].size,)))
+            steps.append(Sum(f"{part}.start", part, f"z{level}", (f"z{last}",), (stage.levels[-1].size,)))
         heard = tuple(f"z{levels[each]}" for each in turn.hears)
         sizes = tuple(stage.levels[each].size for each in turn.hears)
         steps.append(Messages(f"{part}.{turn.level}", part, f"h{level}", heard, sizes, turn.level))
     return tuple(steps)
+
+
+def sums_of_stage(stage: Stage) -> dict[str, tuple[Ints, Ints]]:
+    """(column, row) of a stage's `Sum`s, by step name: from where nodes of the last level start."""
+    rows = [(turn, np.arange(turn.start)) for turn in stage.schedule.turns if turn.start]
+    return {f"stage_{stage.index}.start": (turn.size - turn.start + row, row) for turn, row in rows}
 
 
 def body_steps(layout: Layout, specs: Sequence[NodeSpec]) -> tuple[Step, ...]:

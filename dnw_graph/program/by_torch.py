@@ -17,8 +17,8 @@ from dnw_graph.program.steps import (
     Messages,
     OneTarget,
     Repeat,
-    Start,
     Step,
+    Sum,
     sources_of,
     targets_of,
 )
@@ -77,7 +77,7 @@ def run(
 ) -> States:
     """Run the steps; maps that no later step reads are forgotten, except those of `keep`.
 
-    layers  per step name: of `Messages`, (h, base or None) → rows of all targets; of `Start` and `Linear`,
+    layers  per step name: of `Messages`, (h, base or None) → rows of all targets; of `Sum` and `Linear`,
             (source, target so far or None) → target; of the others, source → target
     unread  what `last_reads` gives, where the same steps run often
     """
@@ -103,7 +103,7 @@ def _run_one(step: Step, states: States, layers: Layers) -> None:
     else:
         assert isinstance(step, OneTarget)
         source, target = step.source, step.target
-        if isinstance(step, Start) and states.get(source) is None:
+        if isinstance(step, Sum) and states.get(source) is None:
             # What constant channels send is 0 everywhere.
             return
         if step.adds:

@@ -11,8 +11,8 @@ from dnw_graph.program.steps import (
     Convolution,
     NodeOperation,
     Norm,
-    Start,
     Step,
+    Sum,
     sources_of,
     targets_of,
 )
@@ -22,10 +22,10 @@ def folded(program: Program) -> Program:
     """Batch norms as scale and shift, those right after a convolution inside of it.
 
     A norm that a node operation without one reads, and nothing else, becomes the node operation's. One that
-    only a start reads is taken of the channels that start from it, alone.
+    only a sum reads is taken of the channels that it adds, alone.
     """
     inside = _norms_into_operations(_norms_into_convolutions(_as_scale_and_shift(program)))
-    return _norms_behind_starts(inside)
+    return _norms_behind_sums(inside)
 
 
 def _as_scale_and_shift(program: Program) -> Program:
@@ -86,25 +86,25 @@ def _norms_into_operations(program: Program) -> Program:
     return _with_steps(program, tuple(steps), tensors)
 
 
-def _norms_behind_starts(program: Program) -> Program:
-    """z → norm → y → start → x as z → start → raw x → norm → x, where nothing else reads y or writes to x."""
+def _norms_behind_sums(program: Program) -> Program:
+    """z → norm → y → sum → x as z → sum → raw x → norm → x, where nothing else reads y or writes to x."""
     steps, channels, tensors = list(program.steps), dict(program.channels), dict(program.tensors)
     for norm in [step for step in steps if isinstance(step, Norm)]:
         readers = [step for step in steps if norm.target in sources_of(step)]
-        start = readers[0] if len(readers) == 1 else None
-        if not isinstance(start, Start):
+        added = readers[0] if len(readers) == 1 else None
+        if not isinstance(added, Sum):
             continue
-        source, to = (tensors[f"{start.name}.{name}"] for name in ("column", "row"))
-        alone = sum(start.target in targets_of(step) for step in steps) == 1
-        if not alone or not np.array_equal(to, np.arange(*start.sizes)):
+        source, to = (tensors[f"{added.name}.{name}"] for name in ("column", "row"))
+        alone = sum(added.target in targets_of(step) for step in steps) == 1
+        if not alone or not np.array_equal(to, np.arange(*added.sizes)):
             continue
-        raw = f"{start.target}, not normed"
-        later = replace(norm, name=f"{norm.name} of {start.target}", source=raw, target=start.target)
+        raw = f"{added.target}, not normed"
+        later = replace(norm, name=f"{norm.name} of {added.target}", source=raw, target=added.target)
         names = {key.rpartition(".")[2]: key for key in tensors if key.rpartition(".")[0] == norm.name}
         tensors |= {f"{later.name}.{leaf}": tensors[key][source] for leaf, key in names.items()}
-        (channels[raw],) = start.sizes
-        moved: list[Step] = [replace(start, source=norm.source, targets=(raw,)), later]
-        steps = [each for step in steps if step is not norm for each in (moved if step is start else [step])]
+        (channels[raw],) = added.sizes
+        moved: list[Step] = [replace(added, source=norm.source, targets=(raw,)), later]
+        steps = [each for step in steps if step is not norm for each in (moved if step is added else [step])]
     return _with_steps(replace(program, channels=channels), tuple(steps), tensors)
 
 

@@ -212,13 +212,13 @@ class Messages(nn.Module):
         )
 
 
-class Start(nn.Module):
-    """Some channels of the source, added to channels of the target."""
+class Sum(nn.Module):
+    """Some channels of the source, added to channels of the target: (x, target so far or None) → target."""
 
     source: Tensor
     target: Tensor
 
-    def __init__(self, step: kinds.Start, program: Program, choice: Choice) -> None:
+    def __init__(self, step: kinds.Sum, program: Program, choice: Choice) -> None:
         super().__init__()
         (self.size,) = step.sizes
         self.register_buffer("source", _tensor(program.tensor(step, "column")))
@@ -281,7 +281,7 @@ _MAKERS: dict[type[Step], Callable[..., nn.Module]] = {
     kinds.NodeOperation: NodeOperation,
     kinds.Norm: Norm,
     kinds.Messages: Messages,
-    kinds.Start: Start,
+    kinds.Sum: Sum,
     kinds.Pool: Pool,
     kinds.Linear: Linear,
 }

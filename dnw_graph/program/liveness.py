@@ -51,7 +51,7 @@ def reach(
     outputs: Mapping[str, Flags],
 ) -> Reach:
     """Which channels are reached from `inputs` and used by `outputs`; steps without `Repeat`."""
-    reached = {name: np.zeros(count, dtype=bool) for name, count in channels.items()}
+    reached: dict[str, Flags] = {name: np.zeros(count, dtype=bool) for name, count in channels.items()}
     used = {name: flags.copy() for name, flags in reached.items()}
     reached |= {name: flags.copy() for name, flags in inputs.items()}
     used |= {name: flags.copy() for name, flags in outputs.items()}

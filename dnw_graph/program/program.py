@@ -19,8 +19,8 @@ from dnw_graph.program.steps import (
     Norm,
     Pool,
     Repeat,
-    Start,
     Step,
+    Sum,
 )
 
 Array = npt.NDArray[Any]
@@ -132,11 +132,9 @@ def norm_of(step: NodeOperation | Norm) -> tuple[str, float]:
 def _follow(step: Step, program: Program, sides: dict[str, tuple[int, int]]) -> None:
     """Sides of the maps that a step writes."""
     if isinstance(step, Convolution):
-        height, width = sides[step.source]
         kernel = program.tensor(step, "weight").shape[2]
-        sides[step.target] = tuple(
-            (side + 2 * step.padding - kernel) // step.stride + 1 for side in (height, width)
-        )
+        height, width = ((side + 2 * step.padding - kernel) // step.stride + 1 for side in sides[step.source])
+        sides[step.target] = height, width
     elif isinstance(step, NodeOperation):
         height, width = sides[step.source]
         sides[step.target] = -(-height // step.spec.stride), -(-width // step.spec.stride)
@@ -169,7 +167,7 @@ def _lines(step: Step, program: Program, shapes: Mapping[str, Shape], indent: st
         Convolution: lambda s: f"{'depthwise ' * s.depthwise}convolution, stride {s.stride}, {s.activation}",
         NodeOperation: lambda s: f"node operation ({s.spec})",
         Norm: lambda s: f"norm ({s.norm}, {s.activation})",
-        Start: lambda s: f"start of {program.tensor(s, 'row').size} nodes",
+        Sum: lambda s: f"{program.tensor(s, 'row').size} maps added",
         Pool: lambda s: "mean" if s.window is None else f"mean over {s.window[0]} … {s.window[1] - 1}",
         Linear: lambda s: "linear",
     }[type(step)](step)

@@ -17,8 +17,8 @@ from dnw_graph.program.steps import (
     Norm,
     Pool,
     Repeat,
-    Start,
     Step,
+    Sum,
 )
 
 States = dict[str, Array]
@@ -129,7 +129,7 @@ def _messages(step: Messages, program: Program, states: States) -> None:
         states[name] = part
 
 
-def _start(step: Start, program: Program, states: States) -> None:
+def _sum(step: Sum, program: Program, states: States) -> None:
     z = _sum_so_far(step.target, step.sizes[0], states[step.source], states).copy()
     z[program.tensor(step, "row")] += states[step.source][program.tensor(step, "column")]
     states[step.target] = z
@@ -160,7 +160,7 @@ _RUN: dict[type[Step], Callable[..., None]] = {
     NodeOperation: _node_operation,
     Norm: _norm,
     Messages: _messages,
-    Start: _start,
+    Sum: _sum,
     Pool: _pool,
     Linear: _linear,
 }

@@ -22,8 +22,8 @@ from dnw_graph.program.steps import (
     Edges,
     Integrate,
     Linear,
-    Start,
     Step,
+    Sum,
     sources_of,
     targets_of,
 )
@@ -64,7 +64,7 @@ def split(program: Program) -> tuple[Program, Program | None]:
     steps, channels, tensors = list(part.steps), dict(part.channels), dict(part.tensors)
     for name in from_constants(constant):
         target, count = name.removeprefix(_PREFIX), constant.channels[name]
-        steps.insert(0, Start(name, "constants", name, (target,), (count,)))
+        steps.insert(0, Sum(name, "constants", name, (target,), (count,)))
         channels[name] = count
         tensors |= {f"{name}.column": np.arange(count), f"{name}.row": np.arange(count)}
     return replace(part, steps=tuple(steps), channels=channels, tensors=tensors), constant

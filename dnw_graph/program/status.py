@@ -7,7 +7,7 @@ import numpy as np
 from dnw_graph.graph.layout import Ints, Layout
 from dnw_graph.graph.node_spec import NodeSpec
 from dnw_graph.graph.status import CONSTANT, DEAD, LIVE, Flags
-from dnw_graph.program.body import body_steps, evaluation_steps
+from dnw_graph.program.body import body_steps, evaluation_steps, sums_of_stage
 from dnw_graph.program.liveness import Ends, kept_together, reach
 from dnw_graph.program.steps import Integrate, Messages, Repeat, Step
 from dnw_graph.program.unroll import unrolled_steps
@@ -65,7 +65,7 @@ def _ends_of(layout: Layout, source: Ints, target: Ints) -> Ends:
     def ends(step: Step) -> tuple[Ints, Ints]:
         stage = layout.stages[int(step.part.removeprefix("stage_"))]
         if not isinstance(step, Messages):
-            return stage.start_pairs
+            return sums_of_stage(stage)[step.name]
         sender, listener = stage.levels[step.level], stage.levels[step.level + 1]
         mine = order[bounds[sender.index] : bounds[sender.index + 1]]
         return source[mine] - sender.first, target[mine] - listener.first

@@ -1,7 +1,7 @@
 """The steps of a program: what each reads and writes, its tensors, and its equation.
 
 States are feature maps by name, [channels, B, H, W]. A state is the sum of what steps add to it, and 0 before
-the first of them. `Messages`, `Start` and `Linear` add; the other steps set their target once.
+the first of them. `Messages`, `Sum` and `Linear` add; the other steps set their target once.
 
 A step's numbers are tensors of the program, by the step's name: `program.tensor(step, "kernel")`. Several
 steps of one name share them. C, S, T: channels of the source, of one target, rows of all targets.
@@ -98,8 +98,8 @@ class Messages(Edges):
 
 
 @dataclass(frozen=True)
-class Start(Edges):
-    """target_v = target_v + source_u, over the edges (u, v): a node starts from another's state.
+class Sum(Edges):
+    """target_v = target_v + source_u, over the edges (u, v): maps as they are, and no multiplication.
 
     One target; no row twice.
     """
@@ -173,7 +173,7 @@ class Integrate(Step):
 
 
 Channelwise = (NodeOperation, Norm, Pool)
-OneTarget = (Convolution, NodeOperation, Norm, Start, Pool, Linear)
+OneTarget = (Convolution, NodeOperation, Norm, Sum, Pool, Linear)
 Flat = (*OneTarget, Messages)
 Evaluations = (Repeat, Integrate)
 

@@ -5,6 +5,7 @@ config.yaml  metrics.jsonl  tensorboard/  checkpoints/{last,best}/  wiring/epoch
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from dnw_graph.runs.plugins import plugin_hint, same_plugins
 from dnw_graph.runs.state import DamagedError
 
 WIRING_VERSION = 1
+ON_TEST = "best_on_test"
+"""Where a `best` that test images chose goes when its run goes on."""
 _OWN = {"config.yaml", "metrics.jsonl", "tensorboard", "checkpoints", "wiring"}
 _FREE = {"logging", "checkpoint"}
 _FREE_KEYS = {
@@ -87,18 +90,20 @@ class RunDirectory:
     def check(self, cfg: Config, resume: str | None, plugins: list[dict[str, str]]) -> dict[str, Any]:
         """Which checkpoint to go on from. Call it while the directory is locked. Writes nothing.
 
-        returns {"checkpoint": path or None, "damaged": paths passed over, "notices": what to tell the user}
+        returns {"checkpoint": path or None, "damaged": paths passed over, "notices": what to tell the user,
+                 "best_on_test": whether `best` is an earlier version's, which test images chose}
         resume  None: the directory must be new; "auto": its last whole checkpoint, if any; or a path in it
         Raises InputError instead of overwriting another run or going on with another configuration.
         """
         self.check_place(resume)
-        start: dict[str, Any] = {"checkpoint": None, "damaged": [], "notices": []}
+        start: dict[str, Any] = {"checkpoint": None, "damaged": [], "notices": [], "best_on_test": False}
         if resume == "auto":
             self._find_whole(start)
         elif resume is not None:
             start["checkpoint"] = str(self._find(resume))
         if start["checkpoint"] is not None:
             self._check_same(cfg, Path(start["checkpoint"]), plugins)
+            self._look_at_best(start)
         return start
 
     def prepare(self, start: Mapping[str, Any]) -> Path | None:
@@ -110,6 +115,11 @@ class RunDirectory:
                 set_aside(each)
             if found is not None and found != last and found in find_checkpoints(last):
                 found = found.rename(last)
+            if start["best_on_test"]:
+                aside = best.with_name(ON_TEST)
+                shutil.rmtree(aside, ignore_errors=True)
+                best.rename(aside)
+                found = aside if found == best else found
             for each in (last, best):
                 remove_leftovers(each)
         except OSError as error:
@@ -176,6 +186,16 @@ class RunDirectory:
             raise DamagedError(refusals[0])
         start["notices"] += [f"{each} Going on from {start['checkpoint']}." for each in refusals]
 
+    def _look_at_best(self, start: dict[str, Any]) -> None:
+        """Whether test images chose `best`: it is kept, but no longer what a run's commands use."""
+        best = self.checkpoint("best")
+        if best.is_dir() and chosen_on_test(read_state(Path(start["checkpoint"]))):
+            start["best_on_test"] = True
+            start["notices"].append(
+                f"{best} was chosen by its score on the test images, by an earlier version of dnw-graph; it "
+                f"is {best.with_name(ON_TEST)} now, and commands use the last checkpoint"
+            )
+
     def _check_same(self, cfg: Config, checkpoint: Path, plugins: list[dict[str, str]]) -> None:
         state = read_state(checkpoint)
         saved = config_of(state, checkpoint)
@@ -185,17 +205,18 @@ class RunDirectory:
                 continue
             raise InputError(
                 f"{self.path}: {key} was {spell(before.get(key))} in this run and is {spell(now.get(key))} "
-                "now; set it back, or start another run with another --run-dir."
+                f"now; set it back (--set {key}={spell(before.get(key))}), or start another run with another "
+                "--run-dir."
             )
         trained_with = state.get("plugins", [])
         if not same_plugins(trained_with, plugins):
             raise InputError(f"{self.path}: {plugin_hint(trained_with)}.")
 
 
-def locate_checkpoint(path: str | Path, name: str = "best") -> Path:
+def locate_checkpoint(path: str | Path, name: str | None = None) -> Path:
     """RUN on the command line, a run directory or a checkpoint in it → the checkpoint's directory.
 
-    name  which one of a run directory: best or last
+    name  which one of a run directory: best or last; None: the best, where one was chosen, or else the last
     Raises InputError when there is none.
     """
     path = Path(path)
@@ -209,14 +230,13 @@ def locate_checkpoint(path: str | Path, name: str = "best") -> Path:
         raise InputError(
             f"{path}: no such run directory; give the --run-dir of a training, or a checkpoint in it."
         )
-    found = find_checkpoint(path / "checkpoints" / name)
-    if found is not None:
-        return found
-    other = "last" if name == "best" else "best"
-    if find_checkpoint(path / "checkpoints" / other) is not None:
-        raise InputError(
-            f"{path}: has no {name} checkpoint yet; use its {other} one, {path / 'checkpoints' / other}."
-        )
+    places = [path / "checkpoints" / each for each in ("best", "last")]
+    for place in places if name is None else [path / "checkpoints" / name]:
+        if (found := find_checkpoint(place)) is not None:
+            return found
+    for place in places:
+        if find_checkpoint(place) is not None:
+            raise InputError(f"{path}: has no {name} checkpoint; use its {place.name} one, {place}.")
     raise InputError(f"{path}: no checkpoint here; give the --run-dir of a training that saved one.")
 
 
@@ -229,9 +249,17 @@ def run_of(checkpoint: Path) -> Path:
     return checkpoint.resolve().parent.parent
 
 
+def chosen_on_test(state: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint is of a version that trained on all training images, and chose by the test's."""
+    return "best_by" not in state
+
+
 def config_of(state: Mapping[str, Any], checkpoint: Path, overrides: Iterable[str] = ()) -> Config:
     """The configuration that a checkpoint was trained with."""
-    return config_from_dict(state.get("config"), overrides, where=str(checkpoint / "state.json"))
+    values = state.get("config")
+    if chosen_on_test(state) and isinstance(values, dict) and isinstance(values.get("data"), dict):
+        values = {**values, "data": {"validation": 0.0, **values["data"]}}
+    return config_from_dict(values, overrides, where=str(checkpoint / "state.json"))
 
 
 def _flat(cfg: Config) -> dict[str, Any]:

@@ -19,11 +19,11 @@ VERSION = 1
 class Journal:
     """Appends records; a checkpoint keeps `position`, so that going on neither repeats nor loses a line.
 
-    A record has "kind": "step" (sums since the last one) or "epoch" (whole epoch, with test scores),
+    A record has "kind": "step" (sums since the last one) or "epoch" (whole epoch, with scores),
     "version", "epoch" (counted from 1), "step" (optimiser steps done), "lr" (of that step), "train_loss"
     (nats), "train_top1" (fraction), "swaps" (edges that entered the wiring), "images_per_second"; epochs also
-    "test_loss", "test_top1", "test_top5" (of more than five classes), "seconds" (training alone),
-    "test_seconds".
+    "seconds" (training alone) and, of validation and of test images where there are any, "val_loss",
+    "val_top1", "val_top5" (of more than five classes), "val_seconds", "test_loss" and so on.
 
     writer  torch's SummaryWriter; None without TensorBoard
     notice  what to tell the user where records that the checkpoint knows are gone; else None

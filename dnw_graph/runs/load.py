@@ -8,14 +8,15 @@ from pathlib import Path
 
 from torch import nn
 
+from dnw_graph.arguments import one_of, path_of
 from dnw_graph.config.files import override_list
-from dnw_graph.config.schema import Config
 from dnw_graph.errors import InputError
 from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.registry import build_model
 from dnw_graph.runs.checkpoint import read_state, read_tensors
 from dnw_graph.runs.directory import config_of, locate_checkpoint
 from dnw_graph.runs.plugins import plugin_hint
+from dnw_graph.runs.run import Run
 from dnw_graph.runs.weights import load_weights, restore_wiring_facts
 
 _FREE_IN_USE = {
@@ -27,20 +28,20 @@ _FREE_IN_USE = {
 }
 
 
-def load_run(
-    path: str | Path, *, checkpoint: str = "best", overrides: Iterable[str] = ()
-) -> tuple[Config, nn.Module]:
-    """(configuration, network in evaluation mode) of a run: the network that its scores count for.
+def load_run(path: str | Path, *, checkpoint: str | None = None, overrides: Iterable[str] = ()) -> Run:
+    """A trained network with all that is needed to use it: the network that the run's scores count for.
 
     path        a run directory, or a checkpoint in it
-    checkpoint  which one of a run directory: best or last
+    checkpoint  which one of a run directory: best or last; None: the best, where one was chosen, or the last
     overrides   "section.key=value", changes to the run's configuration
-    `facts` of a wired network names the classes and the preprocessing of the run's images.
+    `model.facts` of a wired network names the classes and the preprocessing of the run's images.
     A rule from a plugin must have been loaded before. Raises InputError for what is missing or damaged.
     """
     overrides = override_list(overrides)
     refuse_other_networks(overrides)
-    directory = locate_checkpoint(path, checkpoint)
+    if checkpoint is not None:
+        one_of(checkpoint, ("best", "last"), "checkpoint")
+    directory = locate_checkpoint(path_of(path, "run"), checkpoint)
     state = read_state(directory)
     try:
         cfg = config_of(state, directory, overrides)
@@ -55,7 +56,7 @@ def load_run(
     if isinstance(model, WiredNetwork):
         names, preprocessing = state.get("class_names"), state.get("preprocessing")
         model.facts = replace(model.facts, class_names=names, preprocessing=preprocessing)
-    return cfg, model.eval()
+    return Run(cfg, model.eval(), directory, state)
 
 
 def refuse_other_networks(overrides: Iterable[str]) -> None:

@@ -129,14 +129,15 @@ class _Rank(_Fields):
     epoch: Sums
 
 
-class _Split(_Fields):
+class _Images(_Fields):
     images: Count
     fingerprint: str
 
 
 class _Data(_Fields):
-    train: _Split
-    test: _Split
+    train: _Images
+    validation: _Images | None = None
+    test: _Images | None = None
 
 
 class _State(_Fields):
@@ -144,6 +145,7 @@ class _State(_Fields):
     config: dict[str, Any] = {}
     plugins: list[_Plugin] = []
     evaluated: Literal["model", "ema"] = "model"
+    best_by: Literal["validation"] | None = None
     class_names: list[str] | None = None
     preprocessing: dict[str, Any] | None = None
     data: _Data | None = None

@@ -17,8 +17,8 @@ from dnw_graph.program.steps import (
     NodeOperation,
     Norm,
     Pool,
-    Start,
     Step,
+    Sum,
     sources_of,
     targets_of,
 )
@@ -69,7 +69,7 @@ class _Walk:
         channels = self.program.channels
         if unknown := [name for name in (source, *targets_of(step)) if name not in channels]:
             raise ValueError(f"names a state {unknown[0][:80]!r} that is not there")
-        starts = isinstance(step, Start) and step.part == CONSTANTS
+        starts = isinstance(step, Sum) and step.part == CONSTANTS
         if starts:
             if source in self.sides or self.given.get(source, (-1,))[0] != channels[source]:
                 raise ValueError(f"starts from {source[:80]!r}, which nothing makes")
@@ -126,7 +126,7 @@ class _Walk:
         if isinstance(step, Edges):
             if list(step.sizes) != to or len(set(step.targets)) != len(to) or not to:
                 raise ValueError("has targets of other sizes")
-            if isinstance(step, Start) and len(to) != 1:
+            if isinstance(step, Sum) and len(to) != 1:
                 raise ValueError("has more than one target")
             edges = self._shape(step, "row")
             wanted = {"row": edges, "column": edges}

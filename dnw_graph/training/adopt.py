@@ -37,6 +37,5 @@ def adopt(cfg: Config, model: WiredNetwork, run_dir: str | Path) -> Path:
         run.save_wiring(0, learner.model.wirings())
         ranks = [{"random": random_state.capture()} | learner.sums()]
         state = checkpoint_state(cfg, learner, Position(), ranks)
-        for name in ("last", "best"):
-            write_checkpoint(run.checkpoint(name), learner.tensors(0), state)
+        write_checkpoint(run.checkpoint("last"), learner.tensors(0), state)
     return run.path

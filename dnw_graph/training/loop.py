@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from dnw_graph.config.schema import Config
-from dnw_graph.data import Batches, open_data
+from dnw_graph.data import open_data
 from dnw_graph.data.workers import telling_of_dead_workers
 from dnw_graph.dependencies import missing_of
 from dnw_graph.errors import InputError
@@ -20,6 +20,7 @@ from dnw_graph.runs.lock import RunLock
 from dnw_graph.runs.plugins import load_plugins
 from dnw_graph.runs.state import Position
 from dnw_graph.training.distributed import World, join
+from dnw_graph.training.images import WORDS, RunImages
 from dnw_graph.training.learner import Learner
 from dnw_graph.training.progress import Display
 from dnw_graph.training.resume import check_data, restore_session
@@ -80,12 +81,12 @@ def open_session(
         run = RunDirectory(run_dir)
         start = world.decide(lambda: take(run, cfg, resume, plugins, stack))
         found = None if start["checkpoint"] is None else Path(start["checkpoint"])
-        train_data, test_data = open_splits(cfg, world)
+        images = stack.enter_context(open_images(cfg, world))
         learner, position, journal_end = Learner(cfg, world), Position(), 0
         if found is not None:
-            check_data(found, train_data, test_data)
+            check_data(found, images)
             position, journal_end = restore_session(found, learner)
-        steps_per_epoch = train_data.num_batches // cfg.training.accumulate
+        steps_per_epoch = images.train.num_batches // cfg.training.accumulate
         if position.step_in_epoch > steps_per_epoch:
             raise InputError(
                 f"{found}: stands at step {position.step_in_epoch} of an epoch, which has {steps_per_epoch} "
@@ -110,8 +111,7 @@ def open_session(
             world,
             run,
             learner,
-            train_data,
-            test_data,
+            images,
             plugins,
             position,
             journal,
@@ -142,24 +142,32 @@ def take(
     return {"checkpoint": None if found is None else str(found), "notices": notices}
 
 
-def open_splits(cfg: Config, world: World) -> tuple[Batches, Batches]:
-    """The training and the test split for this rank. Raises InputError when they do not fit."""
-    common = {
-        "image_size": cfg.model.image_size,
-        "num_classes": cfg.model.num_classes,
-        "seed": cfg.training.seed,
-        "rank": world.rank,
-        "world_size": world.size,
-    }
-    part = images_per_part(cfg, world)
-    train_data = open_data(cfg.data, train=True, batch_size=part, **common)
-    test_data = open_data(cfg.data, train=False, batch_size=cfg.training.eval_batch_size or part, **common)
-    if train_data.num_batches < cfg.training.accumulate:
+@contextmanager
+def open_images(cfg: Config, world: World) -> Iterator[RunImages]:
+    """All parts of the data set for this rank. Raises InputError when they do not fit."""
+    size = images_per_part(cfg, world)
+    source = open_data(
+        cfg.data,
+        image_size=cfg.model.image_size,
+        num_classes=cfg.model.num_classes,
+        seed=cfg.training.seed,
+        rank=world.rank,
+        world_size=world.size,
+    )
+    train = source.batches("train", size)
+    assert train is not None
+    if train.num_batches < cfg.training.accumulate:
         raise InputError(
-            f"training.batch_size {cfg.training.batch_size} is more than the {train_data.num_samples} "
+            f"training.batch_size {cfg.training.batch_size} is more than the {train.num_samples} "
             "training images; use a smaller one."
         )
-    return train_data, test_data
+    size = cfg.training.eval_batch_size or size
+    images = RunImages(train, source.batches("validation", size), source.batches("test", size))
+    try:
+        yield images
+    finally:
+        for each in images.parts().values():
+            each.close()
 
 
 def images_per_part(cfg: Config, world: World) -> int:
@@ -182,8 +190,10 @@ def introduction(session: Session, resume: str | None) -> str:
     elif resume == "auto":
         start = "from the beginning, for there is no checkpoint yet"
     places = f"{world.size} processes" if world.size > 1 else str(world.device)
+    parts = session.images.parts().items()
+    *counts, last = [f"{each.num_samples:,} {WORDS[part]}" for part, each in parts]
+    images = f"{', '.join(counts)} and {last}" if counts else last
     return (
-        f"{session.run.path}: {cfg.model.network} on {cfg.data.dataset}, "
-        f"{session.train_data.num_samples:,} training and {session.test_data.num_samples:,} test images, "
+        f"{session.run.path}: {cfg.model.network} on {cfg.data.dataset}, {images} images, "
         f"{cfg.training.epochs} epochs of {session.steps_per_epoch:,} steps, {places}, {start}"
     )

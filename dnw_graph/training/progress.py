@@ -80,8 +80,11 @@ class Display:
         parts = [
             f"epoch {record['epoch']}/{self._epochs} done",
             f"train loss {record['train_loss']:.4f} top-1 {record['train_top1']:.2%}",
-            f"test loss {record['test_loss']:.4f} top-1 {record['test_top1']:.2%}",
         ]
+        for part in ("val", "test"):
+            if f"{part}_top1" in record:
+                scores = f"loss {record[f'{part}_loss']:.4f} top-1 {record[f'{part}_top1']:.2%}"
+                parts.append(f"{part} {scores}")
         if "swaps" in record:
             parts.append(f"swaps {record['swaps']:,}")
         parts.append(f"{record['images_per_second']:,.0f} images/s")

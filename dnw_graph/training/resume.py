@@ -7,11 +7,14 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from dnw_graph.data import Batches
+from dnw_graph.config.datasets import DATASETS
+from dnw_graph.data import Batches, Part
 from dnw_graph.errors import InputError
 from dnw_graph.runs.checkpoint import read_state
+from dnw_graph.runs.directory import chosen_on_test
 from dnw_graph.runs.state import Position, damaged
 from dnw_graph.training import random_state
+from dnw_graph.training.images import RunImages
 from dnw_graph.training.learner import Learner
 
 
@@ -34,20 +37,34 @@ def restore_session(directory: Path, learner: Learner) -> tuple[Position, int]:
     except (ValueError, TypeError, RuntimeError) as error:
         what = f"holds no state of random generators ({' '.join(str(error).split())})"
         raise damaged(path, what) from error
-    return Position(**state["position"]), state["metrics_bytes"]
+    position = Position(**state["position"])
+    if chosen_on_test(state):
+        # From here on no test score chooses anything.
+        position.best_top1, position.best_epoch = Position.best_top1, Position.best_epoch
+    return position, state["metrics_bytes"]
 
 
-def check_data(directory: Path, train_data: Batches, test_data: Batches) -> None:
+def check_data(directory: Path, images: RunImages) -> None:
     """Raise InputError unless the images are those that the run was trained on so far."""
     state = read_state(directory)
-    check_classes(state, test_data, directory)
-    for name, data in (("train", train_data), ("test", test_data)):
-        before = (state.get("data") or {}).get(name)
+    check_classes(state, images.train, directory)
+    for part, data in images.parts().items():
+        before = recorded(state, part)
         if before is not None and before != data.described():
             raise InputError(
                 f"{data.source}: {other_images(before, data)} than this run was trained with; give "
                 "its images, or start another run with another --run-dir."
             )
+
+
+def recorded(state: Mapping[str, Any], part: Part) -> Mapping[str, Any] | None:
+    """What a checkpoint says of the images of one part; None: nothing."""
+    images, name = state.get("data") or {}, str(part)
+    if chosen_on_test(state) and DATASETS.get(state["config"]["data"]["dataset"]).read is None:
+        # That version called the images of val/ test images.
+        name = {"train": "train", "validation": "test"}.get(part, "")
+    found: Mapping[str, Any] | None = images.get(name)
+    return found
 
 
 def check_classes(state: Mapping[str, Any], data: Batches, directory: Path) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from dnw_graph.config.schema import Config
-from dnw_graph.data import Batches
 from dnw_graph.errors import InputError
 from dnw_graph.runs.checkpoint import find_checkpoint, write_checkpoint
 from dnw_graph.runs.directory import RunDirectory
@@ -25,6 +24,7 @@ from dnw_graph.runs.weights import wiring_facts
 from dnw_graph.training import random_state
 from dnw_graph.training.distributed import World
 from dnw_graph.training.evaluate import evaluate
+from dnw_graph.training.images import RunImages
 from dnw_graph.training.learner import Learner
 from dnw_graph.training.progress import Display
 from dnw_graph.training.schedule import learning_rate
@@ -37,7 +37,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended. best_top1: fraction of the test images, nan before a test; best_epoch from 1."""
+    """How a run ended.
+
+    best_top1   of the best epoch, fraction of the validation images; nan where none has been chosen
+    best_epoch  counted from 1; 0 where none has been chosen, so that the last checkpoint counts
+    """
 
     run_dir: Path
     epochs: int
@@ -55,8 +59,7 @@ class Session:
     world: World
     run: RunDirectory
     learner: Learner
-    train_data: Batches
-    test_data: Batches
+    images: RunImages
     plugins: list[dict[str, str]]
     position: Position
     journal: Journal | None
@@ -74,7 +77,7 @@ class Session:
 
     @property
     def steps_per_epoch(self) -> int:
-        return self.train_data.num_batches // self.cfg.training.accumulate
+        return self.images.train.num_batches // self.cfg.training.accumulate
 
     def lr(self, step: int) -> float:
         """Learning rate of optimiser step number `step`, from 0."""
@@ -84,7 +87,7 @@ class Session:
     def batches(self) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
         """The rest of this epoch: for each optimiser step its parts, which that step must read to the end."""
         accumulate, done = self.cfg.training.accumulate, self.position.step_in_epoch
-        parts = self.train_data.epoch(self.position.epoch, first_batch=done * accumulate)
+        parts = self.images.train.epoch(self.position.epoch, first_batch=done * accumulate)
         parts = ready_for(self.world.device, parts)
         for _ in range(done, self.steps_per_epoch):
             yield islice(parts, accumulate)
@@ -115,33 +118,48 @@ class Session:
         self._add("step", loss, top1, images / self.position.window_seconds, int(self.learner.swaps))
         self._close_window()
 
+    @property
+    def chooses(self) -> bool:
+        """Whether the score of validation images chooses the best checkpoint."""
+        return self.images.validation is not None and self.cfg.data.validation != 0
+
     def evaluate(self) -> dict[str, float] | None:
-        """Test scores of the network that counts; None on Ctrl-C (one process only). Save before it."""
+        """Scores of the network that counts, as {"val_top1": …, "test_top1": …}, of the parts that there are.
+
+        None on Ctrl-C (one process only). Save before it.
+        """
         self.world.share_statistics(self.learner.model)
-        scores = evaluate(
-            self.learner.evaluated(self.position.step),
-            self.test_data,
-            num_classes=self.cfg.model.num_classes,
-            device=self.world.device,
-            precision=self.cfg.training.precision,
-            stopped=lambda: self.world.size == 1 and self.stop.requested,
-        )
+        network = self.learner.evaluated(self.position.step)
+        found: dict[str, float] = {}
+        for name, images in (("val", self.images.validation), ("test", self.images.test)):
+            if images is None:
+                continue
+            scores = evaluate(
+                network,
+                images,
+                num_classes=self.cfg.model.num_classes,
+                device=self.world.device,
+                precision=self.cfg.training.precision,
+                stopped=lambda: self.world.size == 1 and self.stop.requested,
+            )
+            if scores is None:
+                return None
+            del scores["images_per_second"]
+            found |= {f"{name}_{key}": value for key, value in scores.items()}
         self._clock = time.perf_counter()
-        return scores
+        return found
 
     def finish_epoch(self, scores: dict[str, float]) -> None:
         """Write the epoch's record, wiring and checkpoints; the next epoch begins."""
         position, learner = self.position, self.learner
-        if not isfinite(scores["loss"]):
-            raise self._diverged(position.step, FloatingPointError("the test loss is not finite"))
+        for part, key in (("validation", "val_loss"), ("test", "test_loss")):
+            if not isfinite(scores.get(key, 0.0)):
+                raise self._diverged(position.step, FloatingPointError(f"the {part} loss is not finite"))
         self._close_window()
         loss, top1, images = learner.epoch.read(self.world)
         learner.epoch.clear()
-        tests = {
-            f"test_{name}": scores[name] for name in ("loss", "top1", "top5", "seconds") if name in scores
-        }
         self._add(
-            "epoch", loss, top1, images / position.seconds, position.swaps, **tests, seconds=position.seconds
+            "epoch", loss, top1, images / position.seconds, position.swaps, **scores, seconds=position.seconds
         )
         position.epoch, position.step_in_epoch, position.swaps, position.seconds = (
             position.epoch + 1,
@@ -150,8 +168,8 @@ class Session:
             0.0,
         )
         self.save_wiring()
-        if scores["top1"] > position.best_top1:
-            position.best_top1, position.best_epoch = scores["top1"], position.epoch
+        if self.chooses and scores["val_top1"] > position.best_top1:
+            position.best_top1, position.best_epoch = scores["val_top1"], position.epoch
             self.save("best")
         self.save("last")
 
@@ -238,9 +256,10 @@ class Session:
         """What of rules and images belongs into state.json."""
         return {
             "plugins": self.plugins,
-            "class_names": self.test_data.class_names,
-            "data": {"train": self.train_data.described(), "test": self.test_data.described()},
-            "preprocessing": self.test_data.preprocessing,
+            "best_by": "validation" if self.chooses else None,
+            "class_names": self.images.train.class_names,
+            "data": {part: each.described() for part, each in self.images.parts().items()},
+            "preprocessing": self.images.train.preprocessing,
         }
 
     def _write(self, directory: Path, ranks: list[dict[str, Any]]) -> None:
@@ -287,6 +306,7 @@ def checkpoint_state(
         "config": cfg.model_dump(mode="json", exclude_none=True),
         "plugins": [],
         "evaluated": "model" if learner.average is None else "ema",
+        "best_by": None,
         "class_names": None,
         "data": None,
         "preprocessing": None,

@@ -34,12 +34,12 @@ def run(official: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("runs") / "converted"
     # Drawn weights, unlike trained ones, do not bear the published learning rate.
     slow = ["--set", "optimizer.lr=0.0001"]
-    assert main(["convert_official", str(official), "--config", CONFIG, *slow, "-o", str(path)]) == 0
+    assert main(["convert-official", str(official), "--config", CONFIG, *slow, "-o", str(path)]) == 0
     return path
 
 
 def test_the_run_has_the_wiring_and_budget_of_the_file(run: Path) -> None:
-    _, model = load_run(run)
+    model = load_run(run).model
     assert {name: ids.numel() for name, ids in model.wirings().items()} == {"stage_0": 13006}
     assert model.budgets() == {"stage_0": 13006}
     assert model.rewire() == 0
@@ -67,7 +67,7 @@ def test_dense_products_are_not_exact_and_said_so(run: Path, capsys: pytest.Capt
 def test_the_run_is_fine_tuned(run: Path) -> None:
     command = ["train", "--config", str(run / "config.yaml"), "--run-dir", str(run), "--resume", "auto"]
     assert main([*command, "--set", "training.epochs=1", "logging.tensorboard=false"]) == 0
-    _, model = load_run(run, checkpoint="last")
+    model = load_run(run, checkpoint="last").model
     assert model.budgets() == {"stage_0": 13006}
     assert model.wirings()["stage_0"].numel() == 13006
 
@@ -84,7 +84,7 @@ def test_a_config_of_another_network_is_named(
     official: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], config: str, sentence: str
 ) -> None:
     target = tmp_path / "run"
-    command = ["convert_official", str(official), "--config", str(ROOT / "configs" / config)]
+    command = ["convert-official", str(official), "--config", str(ROOT / "configs" / config)]
     assert main([*command, "-o", str(target)]) == 2
     error = capsys.readouterr().err
     assert sentence in error
@@ -98,8 +98,9 @@ def test_sizes_come_from_the_file(golden_folder, tmp_path):
     file = golden_folder / "ckpt_discrete_dim120_epoch_0_2019.pt"
     config = ["--config", "cifar10/tiny_discrete_time_dnw", "--set", "model.edges=2880"]
     sizes = ["--set", "model.options={nodes: 120}"]
-    assert main(["convert_official", str(file), *config, *sizes, "-o", str(tmp_path / "run")]) == 0
-    cfg, model = load_run(tmp_path / "run")
+    assert main(["convert-official", str(file), *config, *sizes, "-o", str(tmp_path / "run")]) == 0
+    found = load_run(tmp_path / "run")
+    cfg, model = found.config, found.model
     assert cfg.model.options == {"nodes": 120, "inputs": 16, "readout": 20, "times": 5, "stem_channels": 8}
     assert model.body_stages()[0].selected.numel() == 2880
 
@@ -109,6 +110,7 @@ def test_the_solvers_side_effect_is_written_into_the_run(golden, tmp_path):
     torch.save({"model": {f"module.{name}": value for name, value in state.items()}}, tmp_path / "old.pt")
     config = ["--config", "cifar10/tiny_continuous_time_dnw"]
     assert main(["convert_official", str(tmp_path / "old.pt"), *config, "-o", str(tmp_path / "run")]) == 0
-    cfg, model = load_run(tmp_path / "run")
+    found = load_run(tmp_path / "run")
+    cfg, model = found.config, found.model
     assert cfg.model.inplace_relu
     assert model.body.clip

@@ -9,6 +9,7 @@ import pytest
 
 import dnw_graph as dg
 from dnw_graph.commands.main import main
+from dnw_graph.runs.run import Run
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY = str(CONFIGS / "digits" / "tiny_static_random.yaml")
@@ -82,6 +83,23 @@ def test_what_removing_nodes_leaves(capsys):
     assert "removal" not in json.loads(capsys.readouterr().out)["networks"][0]
 
 
+def test_the_micronet_score_and_its_threshold(capsys, a_run, monkeypatch):
+    assert main(["count", "--micronet", "--json", "--config", "imagenet/dnw_small_x0.15"]) == 0
+    (network,) = json.loads(capsys.readouterr().out)["networks"]
+    scores = {(row["mask"], row["halved"]): row for row in network["micronet"]["scores"]}
+    bits = network["micronet"]["bits"]
+    assert bits["rectangles of 2019"] - bits["candidates"] == 12_044_288 - 6_981_632
+    row = scores["candidates", True]
+    assert row["score"] == pytest.approx(row["storage"] / 6.9e6 + row["operations"] / 1.17e9)
+    assert network["micronet"]["eligible"] is None
+    a_run("imagenet/dnw_small_x0.15")
+    monkeypatch.setattr("dnw_graph.commands.count._top1", lambda run: 0.609)
+    assert main(["count", "--micronet", "runs/mine"]) == 0
+    assert "37,500 of 50,000 images right: not met with 30,450 (60.90%)" in capsys.readouterr().out
+    assert main(["count", "--micronet", "--config", TINY]) == 2
+    assert "was no task of MicroNet" in capsys.readouterr().err
+
+
 def test_markdown_is_a_table(capsys):
     assert main(["count", "--markdown", "--config", TINY]) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
@@ -95,7 +113,9 @@ def a_run(monkeypatch):
 
     def of(path: str) -> None:
         cfg = dg.load_config(path)
-        monkeypatch.setattr("dnw_graph.runs.load.load_run", lambda _: (cfg, dg.build_model(cfg)))
+        monkeypatch.setattr(
+            "dnw_graph.runs.load.load_run", lambda path: Run(cfg, dg.build_model(cfg), Path(path), {})
+        )
 
     return of
 

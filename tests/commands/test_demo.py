@@ -22,7 +22,7 @@ def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def some(directory: str | None, train: bool) -> ImageArrays:
         arrays = whole(directory, train)
-        return replace(arrays, images=arrays.images[:64], labels=arrays.labels[:64])
+        return replace(arrays, images=arrays.images[:80], labels=arrays.labels[:80])
 
     monkeypatch.setattr(digits, "read", some)
 

@@ -50,7 +50,7 @@ def test_every_format_is_written(
 
 def test_exported_is_what_python_saves(run: Path, tmp_path: Path) -> None:
     exported(run, tmp_path / "a.graphml")
-    dg.save_graph(load_run(run)[1], tmp_path / "b.graphml")
+    dg.save_graph(load_run(run).model, tmp_path / "b.graphml")
     assert (tmp_path / "a.graphml").read_bytes() == (tmp_path / "b.graphml").read_bytes()
 
 

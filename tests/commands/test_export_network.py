@@ -44,7 +44,7 @@ def test_a_file_runs_like_its_run(precision, run, tmp_path, networks, capsys):
     path = tmp_path / "net.dnw"
     assert main(["export", str(run), "-o", str(path), "--precision", precision]) == 0
     said = capsys.readouterr().out
-    _, model = load_run(run)
+    model = load_run(run).model
     counts = dg.count(model)
     assert said.startswith(f"{path}: dnw, {path.stat().st_size:,} bytes, {counts.macs:,} MACs per image, ")
     assert f"{counts.params:,} parameters in {precision}" in said
@@ -72,7 +72,7 @@ def test_a_file_is_small(which, precision, each, tmp_path, request):
     """At most 4 or 2 bytes per live value, one bit per candidate edge, and 64 KB."""
     directory, path = request.getfixturevalue(which), tmp_path / "net.dnw"
     assert main(["export", str(directory), "-o", str(path), "--precision", precision]) == 0
-    _, model = load_run(directory)
+    model = load_run(directory).model
     counts = dg.count(model)
     values = counts.params + read_document(path).counts["others"]
     assert path.stat().st_size < each * values + model.layout.num_candidates / 8 + 64 * 1024

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +18,7 @@ import pytest
 import dnw_graph
 from dnw_graph.commands import main as entry
 from dnw_graph.commands import options
+from dnw_graph.config import load_config
 from dnw_graph.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -167,7 +170,9 @@ def test_without_a_command_help_is_printed(capsys: pytest.CaptureFixture[str]) -
         (["info", "--js"], "unrecognized arguments: --js; see dnw-graph info --help."),
         (["info", "--plugin"], "argument --plugin: expected one argument; see dnw-graph info --help."),
         (["info", "--plugin", "no_such.py"], "--plugin no_such.py: no such file"),
-        (["train"], "the following arguments are required: --config; see dnw-graph train --help."),
+        (["train"], "--config and --images are missing; give one of them, for example --images photos."),
+        (["convert_official"], "arguments are required: FILE, --config, -o/--output; see dnw-graph convert-"),
+        (["count_"], '"count_" is no command; did you mean count?'),
         (["train", "--config", "no.yaml"], "no.yaml: no such file"),
         (["train", "--config", "x", "--set"], "argument --set: expected one argument"),
     ],
@@ -260,10 +265,50 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(re.search(rf"\n    {name}\s", out) for name in entry.COMMANDS)
 
 
-def test_package_imports_nothing_heavy() -> None:
-    heavy = ("torch", "dgl", "torchvision", "pydantic", "yaml", "numpy")
-    done = python(f"import dnw_graph, sys; dir(dnw_graph); print([x for x in {heavy} if x in sys.modules])")
-    assert done.stdout == "[]\n"
+FOREIGN = (
+    "{name.partition('.')[0] for name in sys.modules} - started - {'dnw_graph'} - sys.stdlib_module_names"
+)
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["--version"], *([name, "--help"] for name in entry.COMMANDS)])
+def test_help_imports_the_standard_library_alone(argv: list[str]) -> None:
+    """What makes it quick. Of our own rooms, it needs none that needs another package."""
+    done = python(
+        "import sys; started = {name.partition('.')[0] for name in sys.modules}; "
+        f"from dnw_graph.commands.main import main; main({argv}); print({FOREIGN})"
+    )
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_importing_the_package_imports_the_standard_library_alone() -> None:
+    done = python(
+        "import sys; started = {name.partition('.')[0] for name in sys.modules}; "
+        f"import dnw_graph; dir(dnw_graph); print({FOREIGN})"
+    )
+    assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("name", entry.COMMANDS)
+def test_help_ends_with_examples_that_are_understood(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert entry.main([name, "--help"]) == 0
+    lines = capsys.readouterr().out.split("\nexamples:\n")[1].splitlines()
+    assert lines
+    for line in lines:
+        program, command, *arguments = shlex.split(line)
+        assert program == "dnw-graph"
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        import_module(f"dnw_graph.commands.{command.replace('-', '_')}").add_arguments(parser)
+        args = parser.parse_args(options.one_override_each(arguments))
+        for config in [getattr(args, "config", None), *getattr(args, "configs", [])]:
+            if config is not None:
+                load_config(config, options.overrides_of(args))
+
+
+def test_the_underscore_of_2019_goes_on_working(capsys: pytest.CaptureFixture[str]) -> None:
+    assert entry.main(["convert_official", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("usage: dnw-graph convert-official ")
+    assert "convert_official" not in out
 
 
 def test_configuration_needs_no_torch() -> None:
@@ -288,7 +333,7 @@ def test_tool_runs_from_anywhere(path: Path, tmp_path: Path) -> None:
         [sys.executable, str(path), "--help"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"usage: dnw-graph {path.stem}")
+    assert done.stdout.startswith(f"usage: dnw-graph {path.stem.replace('_', '-')} ")
 
 
 def test_module_runs_like_the_command() -> None:

@@ -38,7 +38,7 @@ def read(*overrides: str) -> str:
         (("optimizer.name=adamw", "optimizer.momentum=null"), "name: adamw"),
         (
             ("optimizer.name=adamw", "optimizer.momentum=null", "optimizer.options={amsgrad: true}"),
-            "options: {amsgrad: true}",
+            "options:\n    amsgrad: true",
         ),
         (("model.network=tiny_statik",), "is no known network; did you mean tiny_static (--plugin FILE adds"),
         (("data.dataset=digit",), "is no known data set; did you mean digits (--plugin FILE adds"),

@@ -13,13 +13,18 @@ from dnw_graph.data import Batches, open_data
 
 @pytest.fixture
 def open_split() -> Callable[..., Batches]:
-    """open_split(dataset, directory, train=…, image_size=…, …, augment=…) with small defaults."""
+    """open_split(dataset, directory, part=…, image_size=…, …, augment=…) with small defaults.
 
-    def open_split(dataset: str, directory: Path | None = None, **options) -> Batches:
-        keys = {key: options.pop(key) for key in ("augment", "fit", "workers") if key in options}
+    Nothing is kept apart for validation unless validation=… says so.
+    """
+
+    def open_split(dataset: str, directory: Path | None = None, **options) -> Batches | None:
+        keys = {key: options.pop(key) for key in Data.model_fields if key in options}
         if directory is not None:
             keys["directory"] = str(directory)
-        defaults = {"image_size": 32, "num_classes": 10, "batch_size": 4, "train": True, "seed": 0}
-        return open_data(Data(dataset=dataset, **keys), **{**defaults, **options})
+        part, size = options.pop("part", "train"), options.pop("batch_size", 4)
+        defaults = {"image_size": 32, "num_classes": 10, "seed": 0}
+        source = open_data(Data(**{"dataset": dataset, "validation": 0, **keys}), **{**defaults, **options})
+        return source.batches(part, size)
 
     return open_split

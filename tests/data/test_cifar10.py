@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from dnw_graph.data import cifar10
+from dnw_graph.data.cifar10 import CIFAR10
 from dnw_graph.dependencies import load_torchvision
 from dnw_graph.errors import InputError
 
@@ -25,13 +25,13 @@ def records(count, seed=0):
 def binary(tmp_path):
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
-    for seed, name in enumerate(cifar10.TRAIN_FILES + cifar10.TEST_FILES):
+    for seed, name in enumerate(CIFAR10.train + CIFAR10.test):
         (folder / name).write_bytes(records(6, seed).tobytes())
     return folder
 
 
 def test_binary_version(open_split, binary, tmp_path):
-    train, test = (open_split("cifar10", tmp_path, train=train) for train in (True, False))
+    train, test = (open_split("cifar10", tmp_path, part=part) for part in ("train", "test"))
     assert (train.num_samples, test.num_samples) == (30, 6)
     assert train.class_names[0] == "airplane"
     assert train.source == str(binary)
@@ -46,7 +46,7 @@ def test_planes_are_red_green_blue(binary):
     table = records(6)
     table[0, 1:] = np.repeat([10, 20, 30], 1024)
     (binary / "test_batch.bin").write_bytes(table.tobytes())
-    images, labels = cifar10.read_binary(binary, ["test_batch.bin"])
+    images, labels = CIFAR10.read_binary(binary, ["test_batch.bin"])
     assert images.shape == (6, 3, 32, 32)
     assert labels.dtype == torch.int64
     assert images[0].flatten(1).unique(dim=1).flatten().tolist() == [10, 20, 30]
@@ -69,16 +69,16 @@ def python_version(tmp_path, monkeypatch):
 
     monkeypatch.setattr(dataset, "train_list", [batch(f"data_batch_{n}", n - 1) for n in range(1, 6)])
     monkeypatch.setattr(dataset, "test_list", [batch("test_batch", 5)])
-    meta = {**dataset.meta, "md5": write("batches.meta", {"label_names": cifar10.CLASS_NAMES})}
+    meta = {**dataset.meta, "md5": write("batches.meta", {"label_names": list(CIFAR10.class_names)})}
     monkeypatch.setattr(dataset, "meta", meta)
     return folder
 
 
 @pytest.mark.parametrize("train", [True, False])
 def test_both_versions_hold_the_same_images(python_version, binary, tmp_path, train):
-    names = cifar10.TRAIN_FILES if train else cifar10.TEST_FILES
+    names = CIFAR10.train if train else CIFAR10.test
     for ours, theirs in zip(
-        cifar10.read_binary(binary, names), cifar10.read_python(tmp_path, train), strict=True
+        CIFAR10.read_binary(binary, names), CIFAR10.read_python(tmp_path, train), strict=True
     ):
         assert torch.equal(ours, theirs)
 

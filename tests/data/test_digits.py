@@ -31,7 +31,7 @@ def test_statistics_are_those_of_the_training_images():
 
 def test_split_does_not_depend_on_the_seed(open_split):
     labels = [
-        torch.cat([y for _, y in open_split("digits", train=False, seed=seed).epoch(0)]) for seed in (0, 1)
+        torch.cat([y for _, y in open_split("digits", part="test", seed=seed).epoch(0)]) for seed in (0, 1)
     ]
     assert torch.equal(*labels)
 

@@ -57,7 +57,7 @@ def no_package(tmp_path, monkeypatch):
 @pytest.mark.parametrize("layout", [".", "FashionMNIST/raw"])
 def test_found_in_the_data_directory(open_split, fashion_files, tmp_path, layout, suffix):
     folder = fashion_files(tmp_path / layout, suffix)
-    train, test = (open_split("fashion_mnist", tmp_path, train=train) for train in (True, False))
+    train, test = (open_split("fashion_mnist", tmp_path, part=part) for part in ("train", "test"))
     assert (train.num_samples, test.num_samples) == (20, 7)
     assert train.source == str(folder)
     assert train.class_names[9] == "Ankle boot"
@@ -73,7 +73,7 @@ def test_found_in_the_debian_package(open_split, fashion_files, tmp_path, monkey
 
 def test_pixels_are_those_of_the_file(open_split, fashion_files, tmp_path):
     fashion_files(tmp_path)
-    data = open_split("fashion_mnist", tmp_path, train=False, fit="pad")
+    data = open_split("fashion_mnist", tmp_path, part="test", fit="pad")
     images, _ = next(data.epoch(0))
     stored = gzip.decompress((tmp_path / "t10k-images-idx3-ubyte.gz").read_bytes())[16:]
     pixels = ((images[:, 0, 2:30, 2:30] * 0.3530 + 0.2860) * 255).round().to(torch.uint8)
@@ -114,7 +114,7 @@ def test_downloaded_into_the_data_directory(open_split, published, target, monke
     assert open_split("fashion_mnist", target).num_samples == 20
     # The second time it must not ask again.
     monkeypatch.setattr(load_torchvision().datasets.FashionMNIST, "mirrors", [])
-    assert open_split("fashion_mnist", target, train=False).num_samples == 7
+    assert open_split("fashion_mnist", target, part="test").num_samples == 7
 
 
 def test_interrupted_download_is_completed(open_split, published, target):
@@ -122,7 +122,7 @@ def test_interrupted_download_is_completed(open_split, published, target):
     folder.mkdir(parents=True)
     content = (published / "t10k-images-idx3-ubyte.gz").read_bytes()
     (folder / "t10k-images-idx3-ubyte.gz").write_bytes(content[:50])
-    assert open_split("fashion_mnist", target, train=False).num_samples == 7
+    assert open_split("fashion_mnist", target, part="test").num_samples == 7
 
 
 def test_ranks_download_once(open_split, published, target):

@@ -14,7 +14,9 @@ import torch
 from PIL import Image
 
 from dnw_graph.data.decode import decode
-from dnw_graph.data.image_folder import Images
+from dnw_graph.data.folder_parts import Images
+from dnw_graph.data.image_folder import Decoded
+from dnw_graph.data.resized_centre import cut_thin
 from dnw_graph.data.workers import telling_of_dead_workers
 from dnw_graph.errors import InputError
 
@@ -49,7 +51,7 @@ def equal(left, right):
 
 
 def test_batches(open_folder, image_folder):
-    train, test = open_folder(), open_folder(train=False)
+    train, test = open_folder(), open_folder(part="validation")
     assert (train.num_samples, train.num_batches) == (18, 4)
     assert (test.num_samples, test.num_batches) == (6, 2)
     assert train.class_names == ["cat", "dog", "owl"]
@@ -68,7 +70,7 @@ def test_imagenet_is_such_a_folder(open_split, image_folder):
 
 
 def test_preprocessing_scales_the_published_one(open_folder):
-    description = open_folder(image_size=224, train=False).preprocessing
+    description = open_folder(image_size=224, part="validation").preprocessing
     assert description["resize"] == {"shorter_side": 256, "interpolation": "bilinear", "antialias": True}
     assert description["centre_crop"] == description["size"] == 224
     assert json.loads(json.dumps(description)) == description
@@ -80,7 +82,7 @@ def test_evaluation_resizes_and_cuts_the_centre(open_folder, image_folder):
     Image.fromarray(np.tile(np.arange(80, dtype=np.uint8)[None, :, None] * 3, (40, 1, 3))).save(
         path, quality=100
     )
-    images, _ = next(open_folder(train=False).epoch(0))
+    images, _ = next(open_folder(part="validation").epoch(0))
     row = (images[0, 0, 8] * 0.229 + 0.485) * 255
     # 40 × 80 → 18 × 36, columns 10 … 25: centres at (10.5 … 25.5) · 80/36 − 0.5 of the ramp 3x.
     expected = ((torch.arange(16) + 10.5) * 80 / 36 - 0.5) * 3
@@ -130,7 +132,8 @@ def test_global_random_state_is_neither_read_nor_changed(open_folder, workers):
 def test_epochs_and_seeds_differ(image_folder):
     def image(seed, epoch):
         files = [str(image_folder / "train" / "cat" / "0.JPEG")]
-        return Images(files, [0], 16, 18, True, seed)[epoch, 0][0].numpy().tobytes()
+        images = Images(files, [0], ["/0.JPEG"], ["cat"], "here")
+        return Decoded(images, 16, 18, crop=0.08, flip=True, seed=seed)[epoch, 0][0].numpy().tobytes()
 
     assert len({image(seed, epoch) for seed in range(3) for epoch in range(3)}) == 9
 
@@ -143,7 +146,7 @@ def test_without_augmentation_images_are_those_of_evaluation(open_folder, image_
         for xs, _ in open_folder(augment=False, batch_size=18).epoch(0)
         for x in xs
     }
-    test = {tuple(x.flatten().tolist()) for xs, _ in open_folder(train=False).epoch(0) for x in xs}
+    test = {tuple(x.flatten().tolist()) for xs, _ in open_folder(part="validation").epoch(0) for x in xs}
     assert train == test
 
 
@@ -151,7 +154,7 @@ def test_without_augmentation_images_are_those_of_evaluation(open_folder, image_
 def test_grey_and_cmyk_jpegs_become_rgb(open_folder, image_folder, mode):
     path = image_folder / "val" / "cat" / "0.JPEG"
     Image.new("RGB", (40, 40), (90, 90, 90)).convert(mode).save(path, quality=100)
-    images, _ = next(open_folder(train=False).epoch(0))
+    images, _ = next(open_folder(part="validation").epoch(0))
     assert ((images[0] * torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1) + torch.tensor(
         [0.485, 0.456, 0.406]).view(3, 1, 1)) * 255 - 90).abs().max() < 3  # fmt: skip
 
@@ -159,7 +162,7 @@ def test_grey_and_cmyk_jpegs_become_rgb(open_folder, image_folder, mode):
 def test_alpha_is_dropped_and_small_images_are_enlarged(open_folder, image_folder):
     path = image_folder / "val" / "cat" / "0.png"
     Image.new("RGBA", (5, 5), (10, 20, 30, 0)).save(path)
-    images, _ = next(open_folder(train=False).epoch(0))
+    images, _ = next(open_folder(part="validation").epoch(0))
     assert images.shape == (4, 3, 16, 16)
     assert decode(str(path)).getpixel((0, 0)) == (10, 20, 30)
 
@@ -186,7 +189,7 @@ def test_damaged_image_is_named_by_the_main_process(open_folder, image_folder, w
 
 
 def test_vanished_image(open_folder, image_folder):
-    data = open_folder(train=False)
+    data = open_folder(part="validation")
     (image_folder / "val" / "owl" / "1.JPEG").unlink()
     with pytest.raises(
         InputError, match=r"owl/1.JPEG: cannot be decoded .No such file or directory.; replace"
@@ -195,7 +198,7 @@ def test_vanished_image(open_folder, image_folder):
 
 
 def test_no_directory(open_split):
-    with pytest.raises(InputError, match="no data directory given; name one with train/ and val/"):
+    with pytest.raises(InputError, match="no data directory given; name one with one folder per class"):
         open_split("image_folder", num_classes=3)
 
 
@@ -207,16 +210,15 @@ def test_missing_directory(open_split, tmp_path):
         open_split("image_folder", tmp_path / "typo", num_classes=3)
 
 
-@pytest.mark.parametrize("part", ["train", "val"])
-def test_missing_split(open_folder, image_folder, part):
-    shutil.rmtree(image_folder / part)
-    with pytest.raises(InputError, match=f"{image_folder / part}: missing; put one folder per class there"):
+def test_missing_training_images(open_folder, image_folder):
+    shutil.rmtree(image_folder / "train")
+    with pytest.raises(InputError, match=f"{image_folder}/train: missing; put one folder per class there"):
         open_folder()
 
 
 def test_evaluation_needs_no_training_images(open_folder, image_folder):
     shutil.rmtree(image_folder / "train")
-    assert open_folder(train=False).num_samples == 6
+    assert open_folder(part="validation").num_samples == 6
 
 
 def test_unsorted_images(open_folder, image_folder):
@@ -263,7 +265,7 @@ def test_a_class_name_that_is_not_utf8_is_refused(open_folder, image_folder):
 def test_a_file_name_that_is_not_utf8_is_an_image_like_any_other(open_folder, image_folder):
     path = image_folder / "val" / "cat"
     (path / "0.JPEG").rename(os.fsdecode(os.fsencode(path) + b"/caf\xe9.JPEG"))
-    assert sum(len(labels) for _, labels in open_folder(train=False).epoch(0)) == 6
+    assert sum(len(labels) for _, labels in open_folder(part="validation").epoch(0)) == 6
 
 
 @pytest.mark.parametrize("target", [".", "..", "../..", "../dog"])
@@ -276,13 +278,13 @@ def test_a_link_by_which_images_would_count_twice_is_refused(open_folder, image_
 
 
 def test_links_to_classes_and_images_elsewhere_are_followed(open_folder, image_folder):
-    before = list(open_folder(train=False).epoch(0))
+    before = list(open_folder(part="validation").epoch(0))
     store = image_folder / "store"
     (image_folder / "val").rename(store)
     (image_folder / "val").mkdir()
     for each in store.iterdir():
         (image_folder / "val" / each.name).symlink_to(each)
-    assert equal(list(open_folder(train=False).epoch(0)), before)
+    assert equal(list(open_folder(part="validation").epoch(0)), before)
 
 
 def test_a_folder_that_cannot_be_listed_is_named(open_folder, image_folder, monkeypatch):
@@ -320,7 +322,9 @@ def test_a_thin_image_costs_what_its_middle_costs(image_folder, size):
     path = str(image_folder / "thin.png")
     pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0]), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
-    images = Images([path], [0], 16, 18, False, 0)
+    images = Decoded(
+        Images([path], [0], ["/thin.png"], ["cat"], "here"), 16, 18, crop=None, flip=True, seed=0
+    )
     found, _ = images[0, 0]
     whole = Image.open(path).convert("RGB")
     longer = int(18 * max(size) / min(size))
@@ -328,7 +332,7 @@ def test_a_thin_image_costs_what_its_middle_costs(image_folder, size):
     left, top = ((side - 16) / 2 for side in resized.size)
     expected = np.asarray(resized.crop((round(left), round(top), round(left) + 16, round(top) + 16)))
     assert np.abs(found.numpy().transpose(1, 2, 0).astype(int) - expected).max() <= 12
-    assert max(images._cut_thin(whole).size) <= 32 * min(size)
+    assert max(cut_thin(whole).size) <= 32 * min(size)
 
 
 def test_a_worker_that_is_killed_is_told_in_a_sentence(open_folder):
@@ -345,3 +349,41 @@ def _kill_a_worker(open_folder) -> None:
             for child in multiprocessing.active_children():
                 child.kill()
                 child.join()
+
+
+def test_workers_live_from_epoch_to_epoch_and_say_nothing(open_folder, recwarn):
+    """Also after an epoch that was left early, and more of them than there are CPUs."""
+    data = open_folder(workers=64, batch_size=2)
+    whole = [list(open_folder(workers=0, batch_size=2).epoch(epoch)) for epoch in range(2)]
+    epoch = data.epoch(0)
+    assert torch.equal(next(epoch)[0], whole[0][0][0])
+    processes = {child.pid for child in multiprocessing.active_children()}
+    assert len(processes) == 64
+    epoch.close()
+    for number in (1, 0):
+        assert equal(list(data.epoch(number)), whole[number])
+        assert {child.pid for child in multiprocessing.active_children()} == processes
+    data.close()
+    del epoch
+    assert not multiprocessing.active_children()
+    assert not recwarn.list
+
+
+def test_two_epochs_at_once_are_never_mixed(open_folder):
+    data = open_folder(workers=0)
+    first = data.epoch(0)
+    next(first)
+    next(data.epoch(1))
+    with pytest.raises(AssertionError, match="one epoch at a time"):
+        next(first)
+
+
+def test_a_crop_shows_as_much_as_is_said_and_mirrors_only_if_it_may(image_folder):
+    """A ramp from black to white: the whole of it is seen, its bright end always on the right."""
+    path = image_folder / "ramp.png"
+    Image.fromarray(np.tile(np.arange(64, dtype=np.uint8) * 4, (64, 1))).save(path)
+    images = Images([str(path)], [0], ["/ramp.png"], ["cat"], "here")
+    seen = Decoded(images, 16, 18, crop=0.9, flip=False, seed=0)
+    for epoch in range(20):
+        row = seen[epoch, 0][0][0, 8].int()
+        assert row[-1] - row[0] > 180

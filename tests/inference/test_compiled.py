@@ -154,7 +154,5 @@ def test_tiny_network_refuses_another_size_like_the_uncompiled_one(share, networ
     networks.select_share(model, share)
     network, images = dg.compile(model), networks.images_for(model, 1, 40)
     for refusing in (model, network):
-        with pytest.raises(
-            ValueError, match="the readout maps are 10×10, not 8×8; give images of the network's own size"
-        ):
+        with pytest.raises(InputError, match=r"of shape \[1, 3, 40, 40\], .*; resize them to 32×32 pixels"):
             refusing(images)

@@ -21,6 +21,7 @@ from dnw_graph.engine.engine import Plan
 from dnw_graph.engine.plan import Builder
 from dnw_graph.errors import InputError
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
+from dnw_graph.models.tiny_dynamic import tiny_discrete_time
 from dnw_graph.models.tiny_static import tiny_static
 from dnw_graph.native import library
 
@@ -72,6 +73,8 @@ def test_logits_and_work_are_those_of_the_network(data, networks):
 
 CONFIGS = [
     "digits/tiny_static_dnw",
+    "digits/tiny_discrete_time_dnw",
+    "cifar10/tiny_discrete_time_random",
     "cifar10/dnw_x0.225",
     "imagenet/random_x0.225",
     "imagenet/dnw_small_x0.15",
@@ -89,6 +92,16 @@ def test_published_networks(name, request):
     logits, executed = network.run(images)
     assert relative(logits, expected) < 2e-5
     assert executed.macs == dg.count(model).macs
+
+
+def test_norms_that_measure_maps_are_never_run_strip_by_strip():
+    """By itself even where the first stage is large; strips of it are refused."""
+    options = {"rule": "random", "num_classes": 3, "edges": 2000, "times": 6}
+    network = dg.compile(tiny_discrete_time(**options).eval(), "native")
+    plan_of_stage = network.tables((3, 32, 32))
+    assert plan_of_stage.tables.tobytes() == network.tables((3, 32, 32), fused_stages=0).tables.tobytes()
+    with pytest.raises(ValueError, match="instance norms need whole maps"):
+        network.tables((3, 32, 32), fused_stages=1)
 
 
 def small_network(**options):
@@ -261,7 +274,7 @@ def test_a_copy_runs_and_outlives_its_original():
 
 def test_maps_that_the_tiny_head_would_misread_are_refused():
     model = tiny_static(rule="random", num_classes=3, edges=4000).eval()
-    with pytest.raises(ValueError, match="not 8×8"):
+    with pytest.raises(ValueError, match=r"\[1, 3, 40, 40\].*resize them to 32×32"):
         dg.compile(model, "native")(torch.zeros(1, 3, 40, 40))
 
 

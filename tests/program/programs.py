@@ -24,7 +24,7 @@ from dnw_graph.program.steps import (
     Norm,
     Pool,
     Repeat,
-    Start,
+    Sum,
 )
 
 SHARES = st.sampled_from([0.0, 0.1, 0.3, 0.6, 1.0])
@@ -116,7 +116,7 @@ class Maker:
         size = self.channels[target]
         pairs = self.draw(st.integers(0, min(size, self.channels[source])))
         of, to = (self.random.permutation(n)[:pairs] for n in (self.channels[source], size))
-        step = Start(self.named("start"), part, source, (target,), (size,))
+        step = Sum(self.named("start"), part, source, (target,), (size,))
         return self.keep(step, column=np.sort(of), row=np.sort(to))
 
     # Pieces of networks

@@ -21,8 +21,8 @@ from dnw_graph.program.steps import (
     Norm,
     Pool,
     Repeat,
-    Start,
     Step,
+    Sum,
 )
 from dnw_graph.program.unroll import unrolled
 
@@ -51,7 +51,7 @@ def edges(name: str, source: str, target: str, size: int, pairs: dict[tuple[int,
 
 def start(name: str, source: str, target: str, size: int, pairs: dict[int, int]):
     tensors = {f"{name}.column": np.array([*pairs]), f"{name}.row": np.array([*pairs.values()])}
-    return Start(name, "stage_0", source, (target,), (size,)), tensors
+    return Sum(name, "stage_0", source, (target,), (size,)), tensors
 
 
 def of(program: Program, state: str) -> str:

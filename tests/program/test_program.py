@@ -27,7 +27,7 @@ def test_a_network_is_read_in_twenty_lines(lowered):
     assert lines[6] == "z0 → h0 32×8×8: node operation (instance, relu, 3×3)"
     assert lines[7].startswith("h0 → z1 192, z2 192, z3 192, z4 192: messages along ")
     assert lines[14] == "z4 → h4 192×8×8: node operation (instance, relu, 3×3)"
-    assert lines[15] == "z4 → z5 100×8×8: start of 100 nodes"
+    assert lines[15] == "z4 → z5 100×8×8: 100 maps added"
     assert lines[17] == "z5 → pooled 100×1×1: mean over 2 … 3"
     assert lines[18] == "pooled → logits 10×1×1: linear"
 

@@ -18,7 +18,8 @@ SCRIPT = Path(__file__).with_name("small_network.py")
 
 RECIPE = {
     "model": {"network": "tiny_static", "edges": 90, "image_size": 32, "num_classes": 10},
-    "data": {"dataset": "digits"},
+    # Two images of each digit choose the best checkpoint: 1,417 are left, 22 batches of 64.
+    "data": {"dataset": "digits", "validation": 0.015},
     "optimizer": {"lr": 0.1},
     "training": {"epochs": 2, "batch_size": 64, "threads": 1, "device": "cpu"},
     "logging": {"every_steps": 10, "tensorboard": False},

@@ -180,6 +180,8 @@ def test_the_table_leaves_out_what_a_network_lacks():
         "step": None,
         "network": "shufflenet_v2",
         "rule": None,
+        "chosen_by": None,
+        "part": "test",
         "dataset": "image_folder",
         "images": 3,
         "top1": 1.0,
@@ -220,10 +222,14 @@ def test_evaluation_of_a_file_elsewhere(tmp_path, command):
     assert "is a file, not a run directory; give the --run-dir of a training" in err
 
 
-def test_evaluation_before_the_first_epoch_points_to_the_last_checkpoint(run, command):
+def test_evaluation_where_no_checkpoint_was_chosen_takes_the_last(run, command):
     shutil.rmtree(run / "checkpoints/best")
-    assert "has no best checkpoint yet; use its last one" in refused(command("evaluate", run))
-    assert command("evaluate", run, "--checkpoint", "last")[0] == 0
+    assert "has no best checkpoint; use its last one" in refused(
+        command("evaluate", run, "--checkpoint", "best")
+    )
+    code, out, _ = command("evaluate", run)
+    assert code == 0
+    assert "checkpoints/last" in out
 
 
 def test_evaluation_with_another_network_is_refused(run, command):

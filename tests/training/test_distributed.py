@@ -122,8 +122,9 @@ def test_two_processes_train_one_network(tmp_path, config_file, recipe, records)
     assert done.stdout.count("epoch 1/1 done") == 1
     assert done.stdout.count("2 processes") == 1
 
-    cfg, model = load_run(path)
-    batches = open_data(cfg.data, image_size=32, num_classes=10, batch_size=64, train=False, seed=0)
+    found = load_run(path)
+    cfg, model = found.config, found.model
+    batches = open_data(cfg.data, image_size=32, num_classes=10, seed=0).batches("test", 64)
     scores = evaluate(model, batches, num_classes=10, device=torch.device("cpu"))
     (record,) = records(path, "epoch")
     assert scores is not None

@@ -68,7 +68,7 @@ def test_runs_are_scored_and_loaded_by_the_average(tmp_path, recipe, records):
     train(cfg, tmp_path / "run")
     best = tmp_path / "run/checkpoints/best"
     assert json.loads((best / "state.json").read_text())["evaluated"] == "ema"
-    _, model = load_run(tmp_path / "run")
+    model = load_run(tmp_path / "run").model
     assert not model.training
     ema, trained = load_file(best / "ema.safetensors"), load_file(best / "model.safetensors")
     name = "body.stages.0.weight"
@@ -81,7 +81,7 @@ def test_runs_are_scored_and_loaded_by_the_average(tmp_path, recipe, records):
     from dnw_graph.data import open_data
     from dnw_graph.training.evaluate import evaluate
 
-    batches = open_data(cfg.data, image_size=32, num_classes=10, batch_size=64, train=False, seed=0)
+    batches = open_data(cfg.data, image_size=32, num_classes=10, seed=0).batches("test", 64)
     scores = evaluate(model, batches, num_classes=10, device=torch.device("cpu"))
     assert scores is not None
     assert scores["loss"] == pytest.approx(records(tmp_path / "run", "epoch")[0]["test_loss"], rel=1e-5)

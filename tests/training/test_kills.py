@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 SCRIPT = Path(__file__).with_name("small_network.py")
 RECIPE = ("training.epochs=3", "checkpoint.every_steps=1", "logging.every_steps=3", "training.ema_decay=0.9")
-TIMES = ("seconds", "test_seconds", "images_per_second", "window_seconds")
+TIMES = ("seconds", "val_seconds", "test_seconds", "images_per_second", "window_seconds")
 
 pytestmark = pytest.mark.slow
 

@@ -34,7 +34,7 @@ RECIPES = {
         STRIPES,
         {
             "model": {"network": "tiny_static", "edges": 90, "image_size": 32, "num_classes": 2},
-            "data": {"dataset": "stripes", "options": {"images": 128}},
+            "data": {"dataset": "stripes", "validation": 0, "options": {"images": 128}},
         },
     ),
     "optimiser": (SIGN, {"optimizer": {"name": "sign", "lr": 0.01, "options": {"decay": 0.5}}}),
@@ -180,4 +180,4 @@ def test_what_is_no_network_and_what_are_no_images_are_refused(recipe):
     with pytest.raises(
         InputError, match=r"'none' gave a NoneType; return dnw_graph\.data\.arrays\.ImageArrays"
     ):
-        open_data(data, image_size=32, num_classes=10, batch_size=4, train=True, seed=0)
+        open_data(data, image_size=32, num_classes=10, seed=0).batches("train", 4)

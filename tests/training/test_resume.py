@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from dnw_graph.errors import InputError
 from dnw_graph.training import train
 
 SCRIPT = Path(__file__).with_name("small_network.py")
-TIMES = ("seconds", "test_seconds", "images_per_second")
+TIMES = ("seconds", "val_seconds", "test_seconds", "images_per_second")
 # Step 27 is in the second epoch, after a record (25) and a checkpoint (20), with sums in between.
 EVERYTHING = (
     "training.accumulate=2",
@@ -124,21 +125,21 @@ def test_an_evaluation_that_fails_costs_no_training(tmp_path, recipe, monkeypatc
     with monkeypatch.context() as patch:
         from dnw_graph.training import loop
 
-        open_data = loop.open_data
+        open_images = loop.open_images
 
-        def damaged(*args, **options):
-            batches = open_data(*args, **options)
-            if not options["train"]:
-                epoch = batches.epoch
+        @contextmanager
+        def damaged(*args):
+            with open_images(*args) as images:
+                epoch = images.test.epoch
 
                 def broken(number):
                     yield next(epoch(number))
                     raise InputError("val/cat/7.JPEG: cannot be decoded; replace or remove this file")
 
-                batches.epoch = broken
-            return batches
+                images.test.epoch = broken
+                yield images
 
-        patch.setattr(loop, "open_data", damaged)
+        patch.setattr(loop, "open_images", damaged)
         for resume in (None, "auto"):
             with pytest.raises(InputError, match=r"7\.JPEG: cannot be decoded"):
                 train(cfg, run, resume=resume)

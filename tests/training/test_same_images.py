@@ -12,7 +12,13 @@ from dnw_graph.data.arrays import ImageArrays
 from dnw_graph.errors import InputError
 from dnw_graph.training import train
 
-RECIPE = ("model.num_classes=3", "training.epochs=1", "training.batch_size=8", "data.dataset=changing")
+RECIPE = (
+    "model.num_classes=3",
+    "training.epochs=1",
+    "training.batch_size=8",
+    "data.dataset=changing",
+    "data.validation=0",
+)
 
 
 @pytest.fixture

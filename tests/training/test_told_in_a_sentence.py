@@ -97,16 +97,31 @@ def test_divergence_in_whatever_form_is_one_sentence_and_its_state_is_kept(tmp_p
     assert state["position"]["step"] > 0
 
 
-def test_a_loss_that_is_not_finite_in_evaluation_alone_stops_the_run(tmp_path, recipe, monkeypatch, command):
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_a_loss_that_is_not_finite_in_evaluation_alone_stops_the_run(
+    tmp_path, recipe, monkeypatch, command, part
+):
     from dnw_graph.training import session
 
     evaluate = session.evaluate
     with monkeypatch.context() as patch:
-        patch.setattr(session, "evaluate", lambda *a, **k: evaluate(*a, **k) | {"loss": float("inf")})
-        with pytest.raises(InputError, match=r"step 22: the test loss is not finite; .*checkpoint is good\."):
+        images = 360 if part == "test" else 20
+        patch.setattr(
+            session,
+            "evaluate",
+            lambda model, data, **k: (
+                evaluate(model, data, **k) | ({"loss": float("inf")} if data.num_samples == images else {})
+            ),
+        )
+        with pytest.raises(
+            InputError, match=rf"step 22: the {part} loss is not finite; .*checkpoint is good\."
+        ):
             train(recipe("training.epochs=1"), tmp_path / "run")
     run = tmp_path / "run/checkpoints"
-    assert load_run(run / "diverged")[1].state_dict().keys() == load_run(run / "last")[1].state_dict().keys()
+    assert (
+        load_run(run / "diverged").model.state_dict().keys()
+        == load_run(run / "last").model.state_dict().keys()
+    )
     with pytest.raises(InputError, match="lacks ranks, which training needs to go on"):
         train(recipe("training.epochs=1"), tmp_path / "run", resume=str(run / "diverged"))
     assert train(recipe("training.epochs=1"), tmp_path / "run", resume="auto").epochs == 1

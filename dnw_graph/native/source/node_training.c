@@ -37,7 +37,7 @@ static int together(void (*task)(void *, int, int), node_call *c, int threads) {
     c->floats = (c->kernels->training_floats(c->maps->height, c->maps->width) + 15) / 16 * 16;
     c->scratch = aligned_alloc(64, sizeof(float) * (size_t)(c->floats * threads));
     if (!c->scratch) return DNW_NO_MEMORY;
-    dnw_share(task, c, threads);
+    dnw_together(task, c, threads);
     free(c->scratch);
     return DNW_DONE;
 }
@@ -45,7 +45,7 @@ static int together(void (*task)(void *, int, int), node_call *c, int threads) {
 int dnw_statistics(const node_maps *maps, float *mean, float *variance, int threads, const char *instructions) {
     node_call c = {.kernels = dnw_kernels(instructions), .maps = maps, .out = mean, .variance = variance};
     if (!c.kernels) return DNW_NO_INSTRUCTIONS;
-    dnw_share(statistics, &c, threads);
+    dnw_together(statistics, &c, threads);
     return DNW_DONE;
 }
 

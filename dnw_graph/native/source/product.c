@@ -50,7 +50,7 @@ int dnw_product(const product_arguments *arguments, int threads, const char *ins
     const int64_t floats = product_floats(arguments->num_sources) * threads;
     c.packed = aligned_alloc(64, (size_t)(floats + 16) / 16 * 16 * sizeof(float));
     if (!c.packed) return DNW_NO_MEMORY;
-    dnw_share(product, &c, threads);
+    dnw_together(product, &c, threads);
     free(c.packed);
     return DNW_DONE;
 }
@@ -78,7 +78,7 @@ int dnw_edge_products(const edge_arguments *arguments, int threads, const char *
     c.packed = aligned_alloc(64, (size_t)(packed + sums + 16) / 16 * 16 * sizeof(float));
     if (!c.packed) return DNW_NO_MEMORY;
     c.sums = c.packed + packed;
-    dnw_share(edge_products, &c, threads);
+    dnw_together(edge_products, &c, threads);
     free(c.packed);
     return DNW_DONE;
 }

@@ -31,7 +31,7 @@ static int together(void (*task)(void *, int, int), stage_call *c, int threads) 
     c->floats = (stage_floats(c->stage) + 15) / 16 * 16;
     c->scratch = aligned_alloc(64, sizeof(float) * (size_t)(c->floats * threads));
     if (!c->scratch) return DNW_NO_MEMORY;
-    dnw_share(task, c, threads);
+    dnw_together(task, c, threads);
     free(c->scratch);
     return DNW_DONE;
 }

@@ -94,10 +94,26 @@ static void start_workers(int wanted) {
     }
 }
 
+typedef struct {
+    void (*task)(void *, int, int);
+    void *context;
+} shared;
+
+static void one_of_all(void *argument) {
+    const shared *s = argument;
+    s->task(s->context, thread_number(), team_size());
+}
+
 void dnw_together(void (*to_do)(void *, int, int), void *with, int threads) {
     if (threads > MOST_WORKERS + 1) threads = MOST_WORKERS + 1;
     if (threads < 2 || pthread_mutex_trylock(&owner)) {
         to_do(with, 0, 1);
+        return;
+    }
+    if (parallel) {
+        shared s = {to_do, with};
+        parallel(one_of_all, &s, (unsigned)threads, 0);
+        pthread_mutex_unlock(&owner);
         return;
     }
     start_workers(threads - 1);
@@ -121,25 +137,6 @@ void dnw_use_openmp(void *gomp_parallel, void *omp_get_thread_num, void *omp_get
     parallel = (openmp_parallel *)gomp_parallel;
     thread_number = (openmp_number *)omp_get_thread_num;
     team_size = (openmp_number *)omp_get_num_threads;
-}
-
-typedef struct {
-    void (*task)(void *, int, int);
-    void *context;
-} shared;
-
-static void one_of_all(void *argument) {
-    const shared *s = argument;
-    s->task(s->context, thread_number(), team_size());
-}
-
-void dnw_share(void (*to_do)(void *, int, int), void *with, int threads) {
-    if (threads < 2 || !parallel) {
-        dnw_together(to_do, with, threads);
-        return;
-    }
-    shared s = {to_do, with};
-    parallel(one_of_all, &s, (unsigned)threads, 0);
 }
 
 void dnw_meet(barrier *b, int members) {
