@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dnw_graph.commands import options
-from dnw_graph.commands.export_network import NAME, PRECISIONS, SUFFIX, export_network, is_network
+from dnw_graph.commands.export_network import PRECISIONS, SUFFIXES, export_network, network_format
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.formats import BY_NAME, FORMATS, find_format
 
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from dnw_graph.interchange.graph import Graph
     from dnw_graph.interchange.text import Report
 
-HELP = "write the network of a run as .dnw, or its wiring as GraphML, GEXF, JSON, CSV, npz, DGL or DOT"
+HELP = "write the network of a run (.dnw, ONNX), or its wiring (GraphML, GEXF, JSON, CSV, npz, DGL, DOT)"
 
 EXAMPLES = """\
-dnw-graph export runs/demo -o net.dnw
 dnw-graph export runs/demo -o wiring.graphml
+dnw-graph export runs/demo -o net.dnw --precision float16
+dnw-graph export runs/demo -o net.onnx
 dnw-graph export runs/demo --without-dead --threshold 0.1 -o strong.gexf
 dnw-graph export runs/demo --format csv -o wiring.csv
 """
@@ -34,12 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="file to write")
     parser.add_argument(
         "--format",
-        choices=(*BY_NAME, NAME),
-        help=f"format of the file (default: as its suffix says: {', '.join([*FORMATS, SUFFIX])}); "
-        f"{NAME}: the whole network, for dnw-runtime",
+        choices=(*BY_NAME, *SUFFIXES.values()),
+        help=f"format of the file (default: as its suffix says: {', '.join([*FORMATS, *SUFFIXES])}). dnw: "
+        "the whole network, for dnw-runtime. onnx: the same for other engines, which run it densely: they "
+        "multiply by missing edges too",
     )
     parser.add_argument(
-        "--precision", choices=PRECISIONS, help=f"of the numbers in a {SUFFIX} file (default: float32)"
+        "--precision", choices=PRECISIONS, help="of the numbers in a .dnw file (default: float32)"
     )
     options.add_checkpoint(parser)
     parser.add_argument("--stage", type=int, metavar="N", help="only this stage, counted from 0")
@@ -56,10 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     path = Path(args.output)
-    if is_network(path, args.format):
-        return export_network(args, path)
+    if (network := network_format(path, args.format)) is not None:
+        return export_network(args, path, network)
     if args.precision is not None:
-        raise InputError(f"--precision {args.precision}: is of {SUFFIX} files alone; leave it out")
+        raise InputError(f"--precision {args.precision}: is of .dnw files alone; leave it out")
     # A wrong name should not cost the time of loading a run.
     found = find_format(path, args.format)
     options.load_plugins(args)

@@ -1,8 +1,9 @@
-"""`dnw-graph export RUN -o net.dnw`: the network of a run as one file, for `dnw-runtime`."""
+"""`dnw-graph export RUN -o net.dnw` and `-o net.onnx`: the network of a run as one file."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,43 +17,64 @@ from dnw_graph.interchange.formats import FORMATS
 if TYPE_CHECKING:
     from torch import nn
 
-NAME, SUFFIX = "dnw", ".dnw"
+    from dnw_graph.runs.run import Run
+
+SUFFIXES = {".dnw": "dnw", ".onnx": "onnx"}
 PRECISIONS = ("float32", "float16")
 
 
-def is_network(path: Path, name: str | None) -> bool:
-    """Whether a network is asked for. Raises InputError for the suffix of another format."""
+def network_format(path: Path, asked: str | None) -> str | None:
+    """The format of a whole network that is asked for, or None. Raises InputError for another's suffix."""
     suffix = path.suffix.lower()
-    if name == NAME and suffix in FORMATS:
-        raise InputError(f"{path}: the suffix is that of {FORMATS[suffix].name}; for {NAME} use {SUFFIX}")
-    if name not in (None, NAME) and suffix == SUFFIX:
-        raise InputError(f"{path}: the suffix is that of {NAME}; for {name} use another")
-    return name == NAME or (name is None and suffix == SUFFIX)
+    if asked in SUFFIXES.values() and suffix in FORMATS:
+        raise InputError(f"{path}: the suffix is that of {FORMATS[suffix].name}; for {asked} use .{asked}")
+    mine = SUFFIXES.get(suffix)
+    if asked is not None and mine not in (None, asked):
+        raise InputError(f"{path}: the suffix is that of {mine}; for {asked} use another")
+    return mine if asked is None else asked if asked in SUFFIXES.values() else None
 
 
-def export_network(args: argparse.Namespace, path: Path) -> int:
-    """Write the file, run it beside the network, and say how far apart their logits are."""
+def export_network(args: argparse.Namespace, path: Path, name: str) -> int:
+    """Write the file, and say how far its logits are from the network's."""
     if args.stage is not None or args.threshold is not None or args.without_dead:
         raise InputError(
-            f"{path}: a {SUFFIX} file holds the whole network, without what is dead; "
+            f"{path}: a .{name} file holds the whole network, without what is dead; "
             "leave out --stage, --threshold and --without-dead"
         )
+    if args.precision is not None and name != "dnw":
+        raise InputError(f"--precision {args.precision}: is of .dnw files alone; leave it out")
     options.load_plugins(args)
-    from dnw_graph.inference.document import document_of
     from dnw_graph.runs.load import load_run
+
+    run = load_run(args.run, checkpoint=args.checkpoint)
+    said = write_onnx(run, path) if name == "onnx" else write_dnw(run, path, args.precision or "float32")
+    print(f"{path}: {name}, {path.stat().st_size:,} bytes, {said}")
+    return 0
+
+
+def write_dnw(run: Run, path: Path, precision: str) -> str:
+    """For dnw-runtime."""
+    from dnw_graph.inference.document import document_of
     from dnw_graph.runtime.document import encoded
 
-    precision = args.precision or "float32"
-    model = load_run(args.run, checkpoint=args.checkpoint).model
-    document = document_of(model, provenance(args.run, args.checkpoint))
-    data = encoded(document, precision)
-    write_bytes(path, data)
+    document = document_of(run.model, provenance(run))
+    write_bytes(path, encoded(document, precision))
     counts = document.counts
-    print(
-        f"{path}: {NAME}, {len(data):,} bytes, {counts['macs']:,} MACs per image, {counts['params']:,} "
-        f"parameters in {precision}{difference(model, path)}"
+    return (
+        f"{counts['macs']:,} MACs per image, {counts['params']:,} parameters in {precision}"
+        f"{difference(run.model, path)}"
     )
-    return 0
+
+
+def write_onnx(run: Run, path: Path) -> str:
+    """For engines that read ONNX."""
+    from dnw_graph.interchange.onnx_network import TOLERANCE, save_onnx
+
+    found = save_onnx(run.model, path, {"provenance": json.dumps(provenance(run))})
+    return (
+        f"{int(found['macs']):,} MACs per image; engines that multiply by missing edges too make them "
+        f"{int(found['macs_dense']):,}; logits agree to {TOLERANCE:g}"
+    )
 
 
 def difference(model: nn.Module, path: Path) -> str:
@@ -74,21 +96,13 @@ def difference(model: nn.Module, path: Path) -> str:
     return f"; logits differ from backend dense by {largest:.1e} of the largest"
 
 
-def provenance(run: str, checkpoint: str | None) -> dict[str, Any]:
+def provenance(run: Run) -> dict[str, Any]:
     """Where a network comes from: its configuration, its epoch's record, and the code that exports it."""
-    from dnw_graph.runs.checkpoint import read_state
-    from dnw_graph.runs.directory import RunDirectory, locate_checkpoint, run_of
-    from dnw_graph.runs.history import read_records
-
-    directory = locate_checkpoint(run, checkpoint)
-    state = read_state(directory)
-    epoch = state.get("position", {}).get("epoch")
-    path = RunDirectory(run_of(directory)).metrics
-    records = read_records(path) if path.is_file() else []
-    mine = [each for each in records if each.get("kind") == "epoch" and each.get("epoch") == epoch]
+    epoch = (run.state.get("position") or {}).get("epoch")
+    mine = [each for each in run.metrics if each.get("epoch") == epoch] if epoch else []
     return {
-        "config": state.get("config"),
-        "checkpoint": directory.name,
+        "config": run.state.get("config"),
+        "checkpoint": run.checkpoint.name,
         "epoch": epoch,
         "metrics": mine[-1] if mine else None,
         "dnw_graph": dnw_graph.__version__,

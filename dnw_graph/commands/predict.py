@@ -22,21 +22,21 @@ HELP = "classify images with a trained network"
 # In a name they would break the line.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
-_EXAMPLES = """\
-an IMAGE is a file, or a folder for all images in it and below; - is standard input, which brings one image,
-or names of files, a line each. What cannot be read is told in a sentence, and the exit code is then 2.
-
-examples:
-  dnw-graph predict runs/pets cat.jpg
-  dnw-graph predict runs/pets holiday/ --csv > holiday.csv
-  find . -name '*.png' | dnw-graph predict runs/pets - --top 1
-  curl -s https://example.org/cat.jpg | dnw-graph predict runs/pets -
+EXAMPLES = """\
+dnw-graph predict runs/pets cat.jpg
+dnw-graph predict runs/pets holiday/ --csv
+dnw-graph predict runs/pets photos/ --top 1 --json
 """
+
+_IMAGES = """\
+an IMAGE is a file, or a folder for all images in it and below; - is standard input, which brings one image,
+or names of files, a line each:
+  find . -name '*.png' | dnw-graph predict runs/pets -
+What cannot be read is told in a sentence, and the exit code is then 2."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EXAMPLES
+    parser.epilog = _IMAGES
     parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in it")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="file, folder, or - for standard input")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes of each image (default: 5)")

@@ -20,4 +20,5 @@ CIFAR10 = Cifar(
     std=(0.2470, 0.2435, 0.2616),
 )
 
+MEAN, STD = CIFAR10.mean, CIFAR10.std
 read = CIFAR10.read

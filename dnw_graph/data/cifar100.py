@@ -31,4 +31,5 @@ CIFAR100 = Cifar(
     std=(0.2673, 0.2564, 0.2762),
 )
 
+MEAN, STD = CIFAR100.mean, CIFAR100.std
 read = CIFAR100.read

@@ -265,8 +265,8 @@ def onnx_model(
     Input `images` [batch, 3, S, S] float32, output `logits` [batch, classes], S the network's image size.
     batch  of every image file; None: any
     The metadata has `class_names` and `preprocessing` (JSON) where they are known, `macs` (exact, per image),
-    `macs_dense` (what an engine does that multiplies zeros too), `params` and `network`, and what `metadata` of
-    `save_onnx` adds.
+    `macs_dense` (what an engine does that multiplies zeros too), `params` and `network`; `save_onnx` adds
+    more.
     Raises InputError for a dense network, one in continuous time, one that no image changes the logits of,
     and where package onnx is missing.
     """

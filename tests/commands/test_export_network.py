@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 
+import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -60,6 +63,19 @@ def test_a_file_runs_like_its_run(precision, run, tmp_path, networks, capsys):
         assert float(re.search(r"by (\S+) of the largest", said)[1]) < limit
 
 
+def test_an_onnx_model_says_where_it_comes_from(run, tmp_path, networks, capsys):
+    path = tmp_path / "net.onnx"
+    assert main(["export", str(run), "-o", str(path)]) == 0
+    said, model = capsys.readouterr().out, load_run(run).model
+    assert f"{dg.count(model).macs:,} MACs per image; engines that multiply by missing edges too" in said
+    facts = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    assert json.loads(facts["provenance"])["config"]["model"]["edges"] == 1500
+    images = networks.images_for(model).numpy()
+    (logits,) = onnxruntime.InferenceSession(path).run(None, {"images": images})
+    expected = dg.compile(model, "dense")(torch.from_numpy(images)).numpy()
+    assert networks.relative(logits, expected) < 1e-4
+
+
 def test_the_same_run_gives_the_same_bytes(run, tmp_path):
     for name in ("a.dnw", "b.dnw"):
         assert main(["export", str(run), "-o", str(tmp_path / name)]) == 0
@@ -97,6 +113,9 @@ def test_a_run_in_discrete_time_is_exported_and_one_in_continuous_time_is_not(
         (["-o", "net.dnw", "--stage", "0"], "leave out --stage, --threshold and --without-dead."),
         (["-o", "net.npz", "--format", "dnw"], "net.npz: the suffix is that of npz; for dnw use .dnw."),
         (["-o", "net.dnw", "--format", "csv"], "net.dnw: the suffix is that of dnw; for csv use another."),
+        (["-o", "net.onnx", "--format", "dnw"], "net.onnx: the suffix is that of onnx; for dnw use another."),
+        (["-o", "net.onnx", "--precision", "float16"], "--precision float16: is of .dnw files alone"),
+        (["-o", "net.onnx", "--threshold", "0.1"], "a .onnx file holds the whole network"),
         (["-o", "w.npz", "--precision", "float16"], "--precision float16: is of .dnw files alone"),
         (["-o", "nowhere/net.dnw"], "nowhere/net.dnw: cannot be written (No such file or directory)"),
     ],
