@@ -17,6 +17,15 @@ from dnw_graph.limits import open_file
 VERSION = 1
 
 
+def tag_of(kind: str, name: str) -> str:
+    """TensorBoard's name of a number, kind `step` or `epoch`.
+
+    Groups are shown in the order of the alphabet: accuracy and loss come first, the wiring's curves last.
+    """
+    group = "accuracy" if "top" in name else "loss" if name.endswith("loss") else "progress"
+    return f"{group}/{kind}_{name}"
+
+
 class Journal:
     """Appends records; a checkpoint keeps `position`, so that going on neither repeats nor loses a line.
 
@@ -63,8 +72,7 @@ class Journal:
         with self.telling(self._tensorboard):
             for name, value in record.items():
                 if name not in ("kind", "step", "epoch"):
-                    group = "epoch" if record["kind"] == "epoch" else "step"
-                    self.writer.add_scalar(f"{group}/{name}", value, record["step"])
+                    self.writer.add_scalar(tag_of(record["kind"], name), value, record["step"])
 
     def position(self) -> int:
         """Bytes of metrics.jsonl, all of them on the disk."""

@@ -166,7 +166,7 @@ def test_formats_for_looking_are_not_read(name: str, nine_nodes: WiredNetwork, t
 @pytest.mark.needs_dgl
 def test_dgl_files_are_read_only_where_they_are_trusted(nine_nodes: WiredNetwork, tmp_path: Path) -> None:
     dg.save_graph(nine_nodes, tmp_path / "w.bin")
-    with pytest.raises(InputError, match=r"believes whatever a file says; give trusted=True"):
+    with pytest.raises(InputError, match=r"does not validate files; give trusted=True"):
         dg.load_graph(tmp_path / "w.bin")
     assert dg.load_graph(tmp_path / "w.bin", trusted=True).num_edges == 7
 
