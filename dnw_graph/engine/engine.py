@@ -35,7 +35,7 @@ class Plan:
     """
 
     def __init__(self, tables: Tables, classes: int) -> None:
-        self.classes, self.work, self.bytes = classes, tables.work, tables.bytes
+        self.classes, self.work = classes, tables.work
         self._library = library.load()
         made = ctypes.c_void_p()
         status = self._library.dnw_plan_new(
@@ -52,6 +52,7 @@ class Plan:
         )
         done(status, f"a network of {tables.constants.nbytes} bytes")
         self._plan = int(made.value or 0)
+        self.bytes, self.bytes_per_thread = tables.bytes, tables.bytes_per_thread
         self._spaces: Spaces = []
         weakref.finalize(self, _free, self._library, self._plan, self._spaces)
 
@@ -120,18 +121,20 @@ class Engine:
     """Plans by size of image, each made when an image of its size comes; the last few are kept.
 
     kept        how many at most
-    most_bytes  that they and one workspace of each may take together; the last one stays whatever it takes
+    most_bytes  that they may take together, each run by so many threads; the last one stays whatever it takes
     """
 
-    def __init__(self, make: Callable[[Size], Plan], kept: int, most_bytes: int | None = None) -> None:
-        self._make, self._kept, self._most_bytes = make, kept, most_bytes
+    def __init__(
+        self, make: Callable[[Size], Plan], kept: int, most_bytes: int | None = None, threads: int = 1
+    ) -> None:
+        self._make, self._kept, self._most_bytes, self._threads = make, kept, most_bytes, threads
         self._plans: dict[Size, Plan] = {}
         self._used: dict[Size, int] = {}
         self._clock = count()
 
     def __getstate__(self) -> tuple[Any, ...]:
         # A plan is memory of C: a copy makes its own.
-        return self._make, self._kept, self._most_bytes
+        return self._make, self._kept, self._most_bytes, self._threads
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.__init__(*state)  # type: ignore[misc]
@@ -142,20 +145,24 @@ class Engine:
 
     def plan(self, size: Size) -> Plan:
         """The plan for images [channels, height, width]."""
-        self._used[size] = next(self._clock)
         plan = self._plans.get(size)
-        if plan is None:
-            plan = self._plans[size] = self._make(size)
-            self._drop_oldest()
+        if plan is not None:
+            self._used[size] = next(self._clock)
+            return plan
+        plan = self._plans[size] = self._make(size)
+        self._used[size] = next(self._clock)
+        self._drop_oldest()
         return plan
 
     def _drop_oldest(self) -> None:
         kept = list(self._plans.items())
         kept.sort(key=lambda item: self._used.get(item[0], 0))
         while len(kept) > 1 and (len(kept) > self._kept or self._too_large([each for _, each in kept])):
-            size, _ = kept.pop(0)
-            self._plans.pop(size, None)
+            self._plans.pop(kept.pop(0)[0], None)
+        # Those of plans that another thread dropped too.
+        for size in set(self._used) - set(self._plans):
             self._used.pop(size, None)
 
     def _too_large(self, plans: list[Plan]) -> bool:
-        return self._most_bytes is not None and sum(plan.bytes for plan in plans) > self._most_bytes
+        taken = sum(plan.bytes + self._threads * plan.bytes_per_thread for plan in plans)
+        return self._most_bytes is not None and taken > self._most_bytes

@@ -48,8 +48,7 @@ def plan_of(
     given         what constant channels send, [channels, 1, h, w] per state that the program starts from;
                   those that are missing are 0
     fused_stages  the stem and so many stages run strip by strip, up to the first node operation of the next;
-                  None: 1 if the first stage's maps are too large for a core's cache. None does in a network
-                  with instance norms, which read whole maps
+                  None: 1 if the first stage's maps are too large for a core's cache
     strip_rows    rows of that operation's output that a strip makes
     block         sources whose edges a tile of targets walks before the next ones'; None: as many as stay in
                   the first-level cache, where targets have edges enough

@@ -35,6 +35,10 @@ def turnover_figure(subject: Subject) -> Figure:
     records = read_records(RunDirectory(subject.run).metrics)
     if not any(record.get("kind") == "epoch" for record in records):
         raise InputError(f"{subject.run}: metrics.jsonl has no record of an epoch; train for an epoch")
+    if any("swaps" not in record for record in records):
+        raise InputError(
+            f"{subject.run}: metrics.jsonl has a record without swaps; give a run with whole records"
+        )
     figure = style.new_figure(
         HEIGHT, "Turnover: how the wiring changed over training", subject.titled(subject.span)
     )

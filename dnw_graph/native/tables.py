@@ -76,11 +76,14 @@ class Tables:
 
     @property
     def bytes(self) -> int:
-        """Of the plan that is made from these, and of what one caller with one thread needs to run it."""
-        arrays = self.tables, self.constants, self.numbers, self.edges
+        """Of the plan that is made from these."""
+        return sum(each.nbytes for each in (self.tables, self.constants, self.numbers, self.edges))
+
+    @property
+    def bytes_per_thread(self) -> int:
+        """That a thread needs at most to run it."""
         header = Header(*self.tables[: len(fields(Header))].tolist())
-        floats = header.shared_floats + header.thread_floats + header.scratch_floats
-        return sum(each.nbytes for each in arrays) + 4 * floats
+        return 4 * (header.shared_floats + header.thread_floats + header.scratch_floats)
 
 
 def joined_tables(

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from dnw_graph.errors import InputError
+from dnw_graph.limits import open_file
 
 VERSION = 1
 
@@ -45,6 +46,8 @@ class Journal:
         self.writer: Any = None
         self.notice: str | None = None
         with self.telling():
+            if metrics.exists():
+                open_file(metrics).close()  # Opened to write, a pipe would make us wait for its reader.
             self._file = metrics.open("ab", buffering=0)
             self._cut(position)
         if tensorboard is not None:
@@ -82,7 +85,8 @@ class Journal:
         return end
 
     def _cut(self, position: int) -> None:
-        known = self._path.read_bytes()[:position]
+        with open_file(self._path) as file:
+            known = file.read(min(position, os.fstat(file.fileno()).st_size))
         whole = known.rfind(b"\n") + 1
         if whole < position:
             what = "ends inside a line" if whole < len(known) else "ends there"

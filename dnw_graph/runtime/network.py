@@ -34,7 +34,8 @@ class Network:
 
     path     a .dnw file
     threads  that work on a call; None: as many as this process may use
-    memory   bytes that the maps of one image may take: images of a size that needs more are refused
+    memory   bytes that maps may take: images of which one needs more are refused, and threads that would
+             need more for images of their own stay idle
     Several threads of Python may call it at once, each call with a team of its own or alone; so may a child
     process after a fork.
     Raises InputError, one sentence, if the file is missing, damaged or newer.
@@ -56,7 +57,7 @@ class Network:
         document = read_document(path)
         self._live, self._constant = document.live, document.constant
         self._memory, self._threads = memory, _checked_threads(threads)
-        self._engine = Engine(self._plan, _KEPT_SIZES, _KEPT_BYTES)
+        self._engine = Engine(self._plan, _KEPT_SIZES, _KEPT_BYTES, self._threads)
         self.class_names, self.preprocessing = document.class_names, document.preprocessing
         self.provenance = dict(document.provenance)
         self.image_size = document.live.image_size
@@ -72,7 +73,10 @@ class Network:
                 f"images are {given.dtype} {list(given.shape)}; give float32 [B, {channels}, H, W]"
             )
         number = self._threads if threads is None else _checked_threads(threads)
-        return self._engine.run(given.astype(np.float32, copy=False), number)[0]
+        plan = self._engine.plan(given.shape[1:])
+        # Each thread takes images of its own, with maps of its own.
+        number = min(number, max(1, self._memory // plan.bytes_per_thread))
+        return plan.run(np.ascontiguousarray(given, dtype=np.float32), number)[0]
 
     def predict(self, image: str | Path | Image, top: int = 5) -> list[tuple[str, float]]:
         """The most probable classes of an image file, or of an image of Pillow: (name, probability) each.

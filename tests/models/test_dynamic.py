@@ -86,14 +86,6 @@ def test_every_executor_gives_the_networks_logits(seed):
     assert executed.macs == dg.count(model).macs
 
 
-def test_the_engine_norms_whole_maps_of_a_large_network():
-    """Whose first stage would run strip by strip, were its norms not those of each map."""
-    torch.manual_seed(0)
-    model = tiny_discrete_time(rule="random", num_classes=3, density=0.02).eval()
-    expected = dg.compile(model, "csr")(images(1).float())
-    torch.testing.assert_close(dg.compile(model, "native")(images(1).float()), expected, rtol=2e-5, atol=2e-5)
-
-
 def test_one_evaluation_by_hand():
     """y = norm(Σ w · conv(relu(x))), replaced and not added to."""
     model = network(tiny_discrete_time, times=1)

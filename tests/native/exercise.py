@@ -145,7 +145,7 @@ def plans_that_lie() -> None:
             edges = tables.edges.copy()
             edges["offset"] = changed[2]
             other = replace(tables, tables=changed[0], numbers=changed[1], edges=edges)
-            if other.bytes > 8 * tables.bytes:
+            if other.bytes_per_thread > 8 * tables.bytes_per_thread:
                 continue
             try:
                 plan = Plan(other, 3)

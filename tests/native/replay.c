@@ -209,6 +209,7 @@ static void stage(const int64_t *n) {
 static void whole_network(const int64_t *n) {
     const int64_t batch = n[1], macs = n[3];
     const int64_t *tables = integers();
+    const int64_t num_tables = bytes_held() / (int64_t)sizeof(int64_t);
     const float *constants = floats();
     const int64_t num_constants = bytes_held() / (int64_t)sizeof(float);
     const int32_t *numbers = (const int32_t *)floats();
@@ -218,7 +219,8 @@ static void whole_network(const int64_t *n) {
     const float *images = floats();
     const result_array logits = expect("logits", 0);
     plan *made = 0;
-    must(dnw_plan_new(tables, constants, num_constants, numbers, num_numbers, edges, num_edges, instructions, &made),
+    must(dnw_plan_new(tables, num_tables, constants, num_constants, numbers, num_numbers, edges, num_edges,
+                      instructions, &made),
          "dnw_plan_new");
     for (int threads = 1; made && threads <= MOST_THREADS; threads++) {
         workspace *space = dnw_workspace_new(made, threads);

@@ -125,4 +125,4 @@ class _Cut:
     def __init__(self, tables, length: int) -> None:
         self.tables = tables.tables[:length].copy()
         self.constants, self.numbers, self.edges = tables.constants, tables.numbers, tables.edges
-        self.work, self.bytes = tables.work, tables.bytes
+        self.work = tables.work

@@ -116,12 +116,16 @@ def test_plans_of_many_sizes_do_not_pile_up(files):
 
 
 def test_plans_together_take_no_more_than_allowed(files):
-    network = Network(files["mobilenet"])
-    one = network._engine.plan((3, 40, 40)).bytes
+    network = Network(files["mobilenet"], threads=3)
+
+    def taken(plan):
+        return plan.bytes + 3 * plan.bytes_per_thread
+
+    one = taken(network._engine.plan((3, 40, 40)))
     network._engine._most_bytes = 2 * one
     for side in (40, 41, 39, 40, 38):
         network(images(side, 1))
-    assert sum(plan.bytes for plan in network._engine._plans.values()) <= 2 * one
+    assert sum(taken(plan) for plan in network._engine._plans.values()) <= 2 * one
     network(images(200, 1))
     assert list(network._engine._plans) == [(3, 200, 200)]
 
@@ -133,6 +137,16 @@ def test_images_that_need_too_much_memory_are_refused(files):
     ):
         network(images(3000, 1))
     assert network(images(13)).shape == (3, 3)
+
+
+def test_threads_without_memory_for_images_of_their_own_stay_idle(files):
+    network, asked = Network(files["mobilenet"], threads=8), []
+    plan = network._engine.plan((3, 40, 40))
+    plan.run = lambda given, threads: (asked.append(threads), 0)
+    for memory in (1, 3 * plan.bytes_per_thread, 1 << 30):
+        network._memory = memory
+        network(images(40))
+    assert asked == [1, 3, 8]
 
 
 @pytest.mark.parametrize(

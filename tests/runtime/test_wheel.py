@@ -88,6 +88,27 @@ def test_the_wheel_needs_numpy_only_and_gives_the_logits_of_dense(
     assert said["refused"].startswith("images.npy: is no safetensors file, or its end is missing")
 
 
+def test_the_wheel_has_what_c_programs_need(python, documents, tmp_path):
+    (tmp_path / "net.dnw").write_bytes(encoded(documents["tiny"]))
+
+    def said(*arguments: str) -> str:
+        command = [str(python), "-I", "-m", "dnw_runtime", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    example = ROOT / "runtime" / "examples" / "classify.c"
+    linked = [f"-I{said('include')}", said("library"), "-o", str(tmp_path / "classify")]
+    subprocess.run(["gcc", str(example), *linked], check=True)
+    assert said("plan", "net.dnw", "-o", "net.plan").startswith("net.plan: ")
+    image = b"P6 32 32 255\n" + bytes(3 * 32 * 32)
+    (tmp_path / "image.ppm").write_bytes(image)
+    done = subprocess.run(
+        [str(tmp_path / "classify"), "net.plan", "image.ppm"], cwd=tmp_path, check=True, capture_output=True
+    )
+    assert done.stdout.split()[0] in (b"0", b"1", b"2")
+
+
 def test_the_version_is_that_of_dnw_graph(python):
     code = "from importlib.metadata import version; print(version('dnw-runtime'))"
     done = subprocess.run([str(python), "-I", "-c", code], check=True, capture_output=True, text=True)
