@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dnw_graph.commands import options
@@ -37,30 +38,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    convert(args.file, options.read_config(args), args.config, args.output)
+    return 0
+
+
+def convert(file: str | Path, cfg: Config, config: str, output: str) -> None:
+    """Write the run directory of a file that a configuration describes, and say what is in it.
+
+    config  what the user called the configuration. Raises InputError for a file that does not fit it.
+    """
     from dnw_graph.accounting import count
     from dnw_graph.interchange.official import WrongNetworkError, from_official
     from dnw_graph.models.dynamic import DynamicBody
     from dnw_graph.training.adopt import adopt
 
-    cfg = options.read_config(args)
-    wanted = arguments_of(cfg, args.config)
+    wanted = arguments_of(cfg, config)
     try:
-        model = from_official(args.file, **wanted)
+        model = from_official(file, **wanted)
     except WrongNetworkError as error:
-        raise InputError(f"--config {args.config} does not fit: {error}") from error
+        raise InputError(f"--config {config} does not fit: {error}") from error
     # A file tells its network's sizes; and a side effect that its weights were trained with.
     told: dict[str, Any] = {} if wanted["network"] == "mobilenet_v1" else {"options": sizes_of(model)}
     if isinstance(model.body, DynamicBody) and model.body.clip:
         told["inplace_relu"] = True
     cfg = cfg.model_copy(update={"model": cfg.model.model_copy(update=told)})
-    path = adopt(cfg, model, args.output)
+    path = adopt(cfg, model, output)
     stages = model.facts.official.values()
     kept, never_read = sum(each.usable for each in stages), sum(each.never_read for each in stages)
     report = count(model)
     print(f"{path}: {wanted['network']}, {wanted['graph']} wiring of {kept:,} edges")
     print(f"dropped {never_read:,} edges that the 2019 program kept but never read")
     print(f"exact: {report.params:,} parameters, {report.macs:,} MACs per image")
-    return 0
 
 
 def arguments_of(cfg: Config, config: str) -> dict[str, Any]:

@@ -30,6 +30,7 @@ COMMANDS = (
     "analyze",
     "visualize",
     "convert-official",
+    "fetch-official",
     "configs",
     "info",
     "demo",
