@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Graph": "dnw_graph.interchange.graph",
+    "Graph": "dnw_graph.portable.graph",
     "InputError": "dnw_graph.errors",
     "Rule": "dnw_graph.wiring",
     "build_model": "dnw_graph.models.registry",

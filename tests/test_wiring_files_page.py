@@ -10,8 +10,8 @@ import pytest
 import dnw_graph as dg
 from dnw_graph.dependencies import load_dgl
 from dnw_graph.interchange.formats import BY_NAME, READABLE
-from dnw_graph.interchange.schema import ATTRIBUTES, EDGE_FIELDS, NODE_FIELDS
 from dnw_graph.models.network import WiredNetwork
+from dnw_graph.portable.schema import ATTRIBUTES, EDGE_FIELDS, NODE_FIELDS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "wiring_files.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)

@@ -11,7 +11,7 @@ from dnw_graph.analysis.wiring import Wiring, wiring_from_graph
 from dnw_graph.arguments import path_of
 from dnw_graph.errors import InputError
 from dnw_graph.interchange import FORMATS, load_graph
-from dnw_graph.interchange.graph import Graph
+from dnw_graph.portable.graph import Graph
 from dnw_graph.shown import Rows, Shown
 
 if TYPE_CHECKING:

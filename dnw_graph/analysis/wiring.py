@@ -13,8 +13,8 @@ from dnw_graph.arguments import expect, several
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Ints, Layout, Stage
 from dnw_graph.graph.status import Flags
-from dnw_graph.interchange.check import check_graph
-from dnw_graph.interchange.graph import Graph
+from dnw_graph.portable.check import check_graph
+from dnw_graph.portable.graph import Graph
 from dnw_graph.program.status import node_status
 from dnw_graph.shown import Rows, Shown, brief, counted
 

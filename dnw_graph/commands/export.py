@@ -16,8 +16,8 @@ from dnw_graph.interchange.formats import BY_NAME, FORMATS, find_format
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dnw_graph.interchange.graph import Graph
     from dnw_graph.interchange.text import Report
+    from dnw_graph.portable.graph import Graph
 
 HELP = "write the network of a run (.dnw, ONNX), or its wiring (GraphML, GEXF, JSON, CSV, npz, DGL, DOT)"
 
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     options.load_plugins(args)
     from dnw_graph.interchange import save_graph
     from dnw_graph.interchange.extract import graph_of
-    from dnw_graph.interchange.part import part_of
+    from dnw_graph.portable.part import part_of
     from dnw_graph.runs.load import load_run
 
     model = load_run(args.run, checkpoint=args.checkpoint).model

@@ -9,7 +9,7 @@ import numpy as np
 
 from dnw_graph.analysis.wiring import Wiring
 from dnw_graph.graph.layout import Ints, Level, Stage
-from dnw_graph.interchange.graph import Array
+from dnw_graph.portable.graph import Array
 
 
 @dataclass(frozen=True)

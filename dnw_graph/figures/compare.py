@@ -17,7 +17,7 @@ from dnw_graph.figures.binned import pairs_of
 from dnw_graph.figures.node_degrees import node_degrees
 from dnw_graph.figures.subject import Subject
 from dnw_graph.graph.layout import Ints
-from dnw_graph.interchange.graph import Array
+from dnw_graph.portable.graph import Array
 
 HEIGHT = 9.6
 

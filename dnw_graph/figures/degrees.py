@@ -18,7 +18,7 @@ from dnw_graph.figures import style
 from dnw_graph.figures.level_axis import label_levels
 from dnw_graph.figures.subject import Subject
 from dnw_graph.graph.layout import Ints, Level
-from dnw_graph.interchange.graph import Array
+from dnw_graph.portable.graph import Array
 
 HEIGHT = 8.4
 PERCENTILES = (1, 25, 50, 75, 99)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dnw_graph.arguments import expect, path_of, whole_number
 from dnw_graph.errors import InputError
 from dnw_graph.figures import kinds
-from dnw_graph.interchange.graph import Graph
+from dnw_graph.portable.graph import Graph
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,9 +59,9 @@ def draw(
 
 def _subject(what: Any) -> Subject:
     from dnw_graph.figures.subject import read_subject, subject_of
-    from dnw_graph.interchange.check import check_graph
     from dnw_graph.interchange.extract import graph_of
     from dnw_graph.models.network import WiredNetwork
+    from dnw_graph.portable.check import check_graph
     from dnw_graph.runs.run import Run
 
     if isinstance(what, Run):

@@ -15,7 +15,7 @@ from dnw_graph.figures import style
 from dnw_graph.figures.node_degrees import node_degrees
 from dnw_graph.figures.subject import Subject
 from dnw_graph.graph.layout import Ints, Level
-from dnw_graph.interchange.graph import Array
+from dnw_graph.portable.graph import Array
 
 ROWS = 5
 MIN_COLUMNS = 10

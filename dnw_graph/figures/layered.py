@@ -14,7 +14,7 @@ from dnw_graph.figures.binned import pairs_of
 from dnw_graph.figures.level_axis import label_levels
 from dnw_graph.figures.pair_map import draw_pair_map
 from dnw_graph.figures.subject import Subject
-from dnw_graph.interchange.graph import Array
+from dnw_graph.portable.graph import Array
 
 HEIGHT = 9.4
 MAX_LINES, LINES_PER_PAIR = 250, 60

@@ -13,7 +13,7 @@ from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Layout, Level, Stage
 from dnw_graph.interchange import load_graph
 from dnw_graph.interchange.formats import FORMATS
-from dnw_graph.interchange.graph import Array, Graph
+from dnw_graph.portable.graph import Array, Graph
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dnw_graph.interchange.text import Report, silent
 if TYPE_CHECKING:
     from torch import nn
 
-    from dnw_graph.interchange.graph import Graph
+    from dnw_graph.portable.graph import Graph
 
 __all__ = ["FORMATS", "Graph", "load_graph", "save_graph"]
 
@@ -26,7 +26,7 @@ __all__ = ["FORMATS", "Graph", "load_graph", "save_graph"]
 def __getattr__(name: str) -> Any:
     if name != "Graph":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from dnw_graph.interchange.graph import Graph
+    from dnw_graph.portable.graph import Graph
 
     return Graph
 
@@ -56,9 +56,9 @@ def save_graph(
     Raises InputError for an unknown suffix, a network without a wiring, a graph that is none, a part that is
     not there, a graph too large for the format, or a place that cannot be written.
     """
-    from dnw_graph.interchange.check import check_graph
-    from dnw_graph.interchange.graph import Graph
-    from dnw_graph.interchange.part import part_of
+    from dnw_graph.portable.check import check_graph
+    from dnw_graph.portable.graph import Graph
+    from dnw_graph.portable.part import part_of
 
     path = path_of(path, "path")
     expect(without_dead, bool, "without_dead", "True or False")

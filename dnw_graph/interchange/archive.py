@@ -17,8 +17,8 @@ from typing import Literal
 import numpy as np
 
 from dnw_graph.errors import InputError
-from dnw_graph.interchange.graph import Array
 from dnw_graph.limits import most_unpacked
+from dnw_graph.portable.graph import Array
 
 _KNOWN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MAX_ENTRIES = 4096

@@ -14,12 +14,12 @@ import numpy as np
 
 from dnw_graph.dependencies import load_dgl
 from dnw_graph.errors import InputError
-from dnw_graph.interchange.check import check_graph
 from dnw_graph.interchange.file import read_bytes, temporary_beside
-from dnw_graph.interchange.graph import Graph
 from dnw_graph.interchange.graph_libraries import to_dgl
-from dnw_graph.interchange.schema import NODE_FIELDS
 from dnw_graph.interchange.text import Report, from_json, silent, to_json
+from dnw_graph.portable.check import check_graph
+from dnw_graph.portable.graph import Graph
+from dnw_graph.portable.schema import NODE_FIELDS
 
 if TYPE_CHECKING:
     import dgl

@@ -9,9 +9,9 @@ import numpy as np
 
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.file import write_text
-from dnw_graph.interchange.graph import Array, Graph
-from dnw_graph.interchange.schema import EDGE_FIELDS, NODE_FIELDS, Field, in_order
 from dnw_graph.interchange.text import Report, batches, column, silent, to_json
+from dnw_graph.portable.graph import Array, Graph
+from dnw_graph.portable.schema import EDGE_FIELDS, NODE_FIELDS, Field, in_order
 
 MAX_EDGES = 2000
 """Graphviz's `dot` orders nodes so that few edges cross, which takes minutes beyond some thousand edges."""

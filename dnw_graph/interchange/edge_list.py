@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.file import MAX_TEXT_BYTES, read_chunks, read_text, write_files
-from dnw_graph.interchange.graph import Graph
 from dnw_graph.interchange.records import Records, check_size, to_graph
-from dnw_graph.interchange.schema import EDGE_FIELDS, ENDS, NODE_FIELDS
 from dnw_graph.interchange.text import Report, batches, column, float_types, from_json, silent, to_json
+from dnw_graph.portable.graph import Graph
+from dnw_graph.portable.schema import EDGE_FIELDS, ENDS, NODE_FIELDS
 
 # Bounds on the work that a hostile file can cause; a node's line has about 300 characters.
 _MAX_LINE = 1 << 16

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from dnw_graph.errors import InputError
 from dnw_graph.graph.status import STATUS_NAMES
-from dnw_graph.interchange.graph import Array, Graph, fold
-from dnw_graph.interchange.schema import FORMAT_VERSION, RAW_NORM, order_of
 from dnw_graph.models.lower import lower
 from dnw_graph.models.network import WiredNetwork
+from dnw_graph.portable.graph import Array, Graph, fold
+from dnw_graph.portable.schema import FORMAT_VERSION, RAW_NORM, order_of
 from dnw_graph.program.program import norm_of
 from dnw_graph.program.steps import NodeOperation, Norm
 

@@ -14,9 +14,9 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from dnw_graph.interchange.file import write_text
-from dnw_graph.interchange.graph import Array, Graph
-from dnw_graph.interchange.schema import EDGE_FIELDS, NODE_FIELDS, Field
 from dnw_graph.interchange.text import Report, batches, column, silent, texts, to_json
+from dnw_graph.portable.graph import Array, Graph
+from dnw_graph.portable.schema import EDGE_FIELDS, NODE_FIELDS, Field
 
 NAMESPACE = "http://www.gexf.net/1.2draft"
 VIZ_NAMESPACE = f"{NAMESPACE}/viz"

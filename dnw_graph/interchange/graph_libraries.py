@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dnw_graph.dependencies import load_dgl, load_pyg
-from dnw_graph.interchange.check import check_graph
-from dnw_graph.interchange.graph import Array, Graph
-from dnw_graph.interchange.schema import EDGE_FIELDS, NODE_FIELDS, NUMBER_FIELD, in_order
+from dnw_graph.portable.check import check_graph
+from dnw_graph.portable.graph import Array, Graph
+from dnw_graph.portable.schema import EDGE_FIELDS, NODE_FIELDS, NUMBER_FIELD, in_order
 
 if TYPE_CHECKING:
     import dgl

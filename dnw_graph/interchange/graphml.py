@@ -14,10 +14,10 @@ from xml.sax.saxutils import escape
 
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.file import MAX_TEXT_BYTES, read_chunks, write_text
-from dnw_graph.interchange.graph import Array, Graph
 from dnw_graph.interchange.records import Records, check_size, to_graph
-from dnw_graph.interchange.schema import ATTRIBUTES, EDGE_FIELDS, NODE_FIELDS, Field, in_order
 from dnw_graph.interchange.text import Report, batches, column, from_json, silent, to_json
+from dnw_graph.portable.graph import Array, Graph
+from dnw_graph.portable.schema import ATTRIBUTES, EDGE_FIELDS, NODE_FIELDS, Field, in_order
 
 NAMESPACE = "http://graphml.graphdrawing.org/xmlns"
 

@@ -12,10 +12,10 @@ from typing import Any, TypeGuard
 
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.file import read_text, write_text
-from dnw_graph.interchange.graph import Array, Graph
 from dnw_graph.interchange.records import Records, check_size, to_graph
-from dnw_graph.interchange.schema import ATTRIBUTES, EDGE_FIELDS, ENDS, NODE_FIELDS, Field
 from dnw_graph.interchange.text import Report, batches, column, float_types, from_json, silent, to_json
+from dnw_graph.portable.graph import Array, Graph
+from dnw_graph.portable.schema import ATTRIBUTES, EDGE_FIELDS, ENDS, NODE_FIELDS, Field
 
 # A bound on the memory that a hostile file can cause: an edge has five commas and braces, a node 22.
 MAX_VALUES = 12_000_000

@@ -15,11 +15,11 @@ import numpy as np
 
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.archive import Archive
-from dnw_graph.interchange.check import check_attributes, check_graph
 from dnw_graph.interchange.file import MAX_BYTES, read_bytes, write_bytes
-from dnw_graph.interchange.graph import Graph
-from dnw_graph.interchange.schema import EDGE_FIELDS, ENDS, NODE_FIELDS, NUMBER_FIELD, RAW_FIELDS
 from dnw_graph.interchange.text import Report, from_json, silent, to_json
+from dnw_graph.portable.check import check_attributes, check_graph
+from dnw_graph.portable.graph import Graph
+from dnw_graph.portable.schema import EDGE_FIELDS, ENDS, NODE_FIELDS, NUMBER_FIELD, RAW_FIELDS
 
 # A bound on the work that a hostile file can cause; a thousand class names take 0.1 MB.
 _MAX_ATTRIBUTES = 16 << 20

@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from dnw_graph.errors import InputError
-from dnw_graph.interchange.check import check_attributes, check_graph
-from dnw_graph.interchange.graph import Array, Graph
-from dnw_graph.interchange.levels import MAX_NODES
-from dnw_graph.interchange.schema import EDGE_FIELDS, ENDS, NODE_FIELDS, Field
+from dnw_graph.portable.check import check_attributes, check_graph
+from dnw_graph.portable.graph import Array, Graph
+from dnw_graph.portable.levels import MAX_NODES
+from dnw_graph.portable.schema import EDGE_FIELDS, ENDS, NODE_FIELDS, Field
 
 MAX_EDGES = 2_000_000
 """The largest wirings of the published networks have 753,816 edges; .npz files may have more."""

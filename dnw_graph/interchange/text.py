@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from dnw_graph.errors import InputError
 
 if TYPE_CHECKING:
-    from dnw_graph.interchange.graph import Array
-    from dnw_graph.interchange.schema import Field
+    from dnw_graph.portable.graph import Array
+    from dnw_graph.portable.schema import Field
 
 Report = Callable[[int], object]
 """Is told how many more nodes and edges have been written."""

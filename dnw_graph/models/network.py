@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,10 +18,10 @@ from dnw_graph.models.batch import check_batch, refuse_tracers
 from dnw_graph.models.body import Body
 from dnw_graph.models.facts import Facts
 from dnw_graph.models.heads import TinyHead, WiredClassifier
+from dnw_graph.models.restore import load_into
 from dnw_graph.models.stage import WiredStage
 from dnw_graph.models.synchronised_norm import synchronise
 from dnw_graph.program.status import node_status
-from dnw_graph.registry import resolve
 
 if TYPE_CHECKING:
     import dgl
@@ -177,6 +177,10 @@ class WiredNetwork(nn.Module):
         return channel_graph(self.wiring_data())
 
     def load_graph(self, graph: object) -> None:
-        """Take over the wiring and weights of a `dg.Graph`; see `dnw_graph.interchange.restore.load_into`."""
-        # Upstairs, where files of wirings are known: only its place is here, as that of networks in `config`.
-        resolve("dnw_graph.interchange.restore:load_into")(self, graph)
+        """Take over the wiring and weights of a `dg.Graph`; see `dnw_graph.models.restore.load_into`.
+
+        Stem and head stay.
+        """
+        load_into(self.body, graph, self.network)
+        # It counts edges of the wiring that was imported before.
+        self.facts = replace(self.facts, official={})

@@ -23,7 +23,7 @@ from dnw_graph.analysis.tables import heading_of, tables_of
 from dnw_graph.analysis.write import COLUMNS, write_report
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.extract import graph_of
-from dnw_graph.interchange.part import part_of
+from dnw_graph.portable.part import part_of
 
 ROOT = Path(__file__).parents[2]
 

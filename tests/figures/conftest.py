@@ -16,9 +16,9 @@ from dnw_graph.config import config_from_dict
 from dnw_graph.config.networks import NETWORKS
 from dnw_graph.figures.subject import Subject, read_subject, subject_of
 from dnw_graph.interchange.extract import graph_of
-from dnw_graph.interchange.graph import Graph
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.network import WiredNetwork
+from dnw_graph.portable.graph import Graph
 from dnw_graph.runs.directory import RunDirectory
 from dnw_graph.training.adopt import adopt
 

@@ -9,7 +9,7 @@ import pytest
 from dnw_graph.analysis.degrees import degrees_of
 from dnw_graph.figures.kernels import busiest_nodes, kernels_figure
 from dnw_graph.figures.subject import Subject, subject_of
-from dnw_graph.interchange.graph import Graph
+from dnw_graph.portable.graph import Graph
 
 
 def test_busiest_nodes_by_hand(subject: Subject) -> None:

@@ -17,8 +17,8 @@ from dnw_graph.figures.kinds import KINDS, draw
 from dnw_graph.figures.style import DPI, WIDTH
 from dnw_graph.figures.subject import Subject
 from dnw_graph.interchange import save_graph
-from dnw_graph.interchange.graph import Graph
 from dnw_graph.models import build_model
+from dnw_graph.portable.graph import Graph
 from dnw_graph.runs.checkpoint import write_checkpoint
 
 

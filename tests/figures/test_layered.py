@@ -10,8 +10,8 @@ import pytest
 from dnw_graph.figures.layered import layered_figure, strongest_edges
 from dnw_graph.figures.subject import Subject, subject_of
 from dnw_graph.interchange.extract import graph_of
-from dnw_graph.interchange.graph import Graph
 from dnw_graph.models.tiny_static import tiny_static
+from dnw_graph.portable.graph import Graph
 
 
 def test_it_says_its_numbers(subject: Subject, texts: Any) -> None:

@@ -14,10 +14,10 @@ import torch
 
 from dnw_graph.errors import InputError
 from dnw_graph.interchange import Graph, load_graph
-from dnw_graph.interchange.schema import RAW_NORM
 from dnw_graph.models.mobilenet_v1 import mobilenet_v1
 from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.tiny_static import tiny_static
+from dnw_graph.portable.schema import RAW_NORM
 
 
 @pytest.fixture(scope="session")

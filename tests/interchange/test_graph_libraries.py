@@ -15,10 +15,10 @@ import dnw_graph as dg
 from dnw_graph.dependencies import load_pyg
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.extract import graph_of
-from dnw_graph.interchange.part import part_of
 from dnw_graph.models.dense_baselines import MobileNetV1
 from dnw_graph.models.facts import Facts
 from dnw_graph.models.network import WiredNetwork
+from dnw_graph.portable.part import part_of
 
 Networks = Callable[..., WiredNetwork]
 LIBRARIES = [dg.to_networkx, pytest.param(dg.to_dgl, marks=pytest.mark.needs_dgl), dg.to_pyg]

@@ -13,10 +13,10 @@ import torch
 import dnw_graph as dg
 from dnw_graph.errors import InputError
 from dnw_graph.interchange import Graph
-from dnw_graph.interchange.check import check_graph
 from dnw_graph.interchange.extract import graph_of
-from dnw_graph.interchange.part import part_of
 from dnw_graph.models.network import WiredNetwork
+from dnw_graph.portable.check import check_graph
+from dnw_graph.portable.part import part_of
 
 Networks = Callable[..., WiredNetwork]
 Same = Callable[[Graph, Graph], None]

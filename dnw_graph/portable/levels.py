@@ -9,7 +9,7 @@ import numpy as np
 
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Layout, chain_of_stages, groups_with_readout, one_evaluation
-from dnw_graph.interchange.graph import Graph
+from dnw_graph.portable.graph import Graph
 
 # Bounds on the work that a hostile file can cause; the ImageNet network has 14 levels and 5984 nodes.
 MAX_LEVELS = 1000

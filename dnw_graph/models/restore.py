@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Layout, Level
-from dnw_graph.interchange.check import check_graph
-from dnw_graph.interchange.graph import Array, Graph
-from dnw_graph.interchange.schema import RAW_NORM, order_of
+from dnw_graph.models.body import Body
 from dnw_graph.models.dynamic import DynamicBody
-from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.node_operation import BatchNorm, InstanceNorm, NodeOperation
 from dnw_graph.models.stage import WiredStage
+from dnw_graph.portable.check import check_graph
+from dnw_graph.portable.graph import Array, Graph
+from dnw_graph.portable.schema import RAW_NORM, order_of
 
 
 @torch.no_grad()
-def load_into(model: WiredNetwork, graph: Graph, where: str = "graph") -> None:
-    """Give a network the wiring, edge weights, kernels and norms of a graph. Stem and head stay.
+def load_into(body: Body, graph: object, network: str, where: str = "graph") -> None:
+    """Give a network's body the wiring, edge weights, kernels and norms of a graph.
+
+    network, where  what the network and the graph are called in a refusal
 
     Each stage's budget becomes its number of edges in the graph, and candidate edges that are not in it get
     weight 0: the file says nothing of them, and so a top-k rule's next selection changes nothing.
@@ -42,34 +42,32 @@ def load_into(model: WiredNetwork, graph: Graph, where: str = "graph") -> None:
     layout = check_graph(graph, where, allow_part=True)
     if "stage" in graph.attributes.get("part", {}):
         raise InputError(f"{where}: holds one stage of a wiring; export it without choosing a stage")
-    _check_fits(model, graph, layout, where)
-    wirings = [_wiring(stage, graph, index, where) for index, stage in enumerate(_stages(model))]
-    for stage, (ids, weight) in zip(_stages(model), wirings, strict=True):
+    if layout != body.layout:
+        raise InputError(
+            f"{where}: its levels ({_describe(layout)}) are not those of this {network} "
+            f"({_describe(body.layout)}); build the network that the graph was saved from"
+        )
+    _check_fits(body, graph, layout, where)
+    wirings = [_wiring(stage, graph, index, where) for index, stage in enumerate(_stages(body))]
+    for stage, (ids, weight) in zip(_stages(body), wirings, strict=True):
         stage.weight.copy_(weight)
         stage.budget = ids.numel()
         stage.select(ids)
-    for level, module in _modules(model):
+    for level, module in _modules(body):
         rows = _rows(graph, level)
         channels = torch.from_numpy(graph.nodes["channel"][rows])
         _set(module, channels, {name: values[rows] for name, values in graph.nodes.items()})
-    # It counts edges of the wiring that was imported before.
-    model.facts = replace(model.facts, official={})
 
 
-def _stages(model: WiredNetwork) -> list[WiredStage]:
-    return [stage for stage in model.body.stages if isinstance(stage, WiredStage)]
+def _stages(body: Body) -> list[WiredStage]:
+    return [stage for stage in body.stages if isinstance(stage, WiredStage)]
 
 
-def _check_fits(model: WiredNetwork, graph: Graph, layout: Layout, where: str) -> None:
-    if layout != model.layout:
-        raise InputError(
-            f"{where}: its levels ({_describe(layout)}) are not those of this {model.network} "
-            f"({_describe(model.layout)}); build the network that the graph was saved from"
-        )
-    order = order_of(model.body.spec.activation, is_dynamic=layout.evaluations is not None)
+def _check_fits(body: Body, graph: Graph, layout: Layout, where: str) -> None:
+    order = order_of(body.spec.activation, is_dynamic=layout.evaluations is not None)
     if (found := graph.attributes["node_operation"]) != order:
         raise InputError(f"{where}: node_operation is {found!r}; in this network it is {order!r}")
-    for level, module in _modules(model):
+    for level, module in _modules(body):
         here, norm = _rows(graph, level), module.norm if isinstance(module, NodeOperation) else module
         if not isinstance(norm, (BatchNorm, InstanceNorm)):
             continue
@@ -112,11 +110,11 @@ def _wiring(stage: WiredStage, graph: Graph, index: int, where: str) -> tuple[Te
     return ids, weight
 
 
-def _modules(model: WiredNetwork) -> list[tuple[Level, nn.Module]]:
+def _modules(body: Body) -> list[tuple[Level, nn.Module]]:
     """What a graph's nodes say of the body's modules: node operations, and a norm after the messages."""
-    levels = model.layout.levels
-    found: list[tuple[Level, nn.Module]] = list(zip(levels, model.body.operations, strict=False))
-    return [*found, (levels[-1], model.body.norm)] if isinstance(model.body, DynamicBody) else found
+    levels = body.layout.levels
+    found: list[tuple[Level, nn.Module]] = list(zip(levels, body.operations, strict=False))
+    return [*found, (levels[-1], body.norm)] if isinstance(body, DynamicBody) else found
 
 
 def _set(module: nn.Module, channels: Tensor, values: dict[str, Array]) -> None:

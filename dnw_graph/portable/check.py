@@ -10,10 +10,10 @@ import numpy as np
 
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Layout, Stage
-from dnw_graph.interchange.graph import Array, Graph, fold
-from dnw_graph.interchange.levels import whole_layout
-from dnw_graph.interchange.part import check_part
-from dnw_graph.interchange.schema import (
+from dnw_graph.portable.graph import Array, Graph, fold
+from dnw_graph.portable.levels import whole_layout
+from dnw_graph.portable.part import check_part
+from dnw_graph.portable.schema import (
     ATTRIBUTES,
     DYNAMIC_ORDERS,
     EDGE_FIELDS,

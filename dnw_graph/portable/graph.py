@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dnw_graph.interchange.schema import RAW_NORM
+from dnw_graph.portable.schema import RAW_NORM
 from dnw_graph.shown import Rows, Shown, brief
 
 Array = npt.NDArray[Any]
@@ -39,7 +39,7 @@ class Graph(Shown):
     attributes, plain values:
       format_version network rule node_operation ("norm,relu,conv3x3") input_resolution (side of the images,
       pixels), and where known class_names and preprocessing; part, where something was left out: see
-      `dnw_graph.interchange.part`
+      `dnw_graph.portable.part`
     """
 
     nodes: dict[str, Array]

@@ -19,8 +19,8 @@ from dnw_graph.arguments import number, whole_number
 from dnw_graph.errors import InputError
 from dnw_graph.graph.layout import Layout
 from dnw_graph.graph.status import STATUS_NAMES
-from dnw_graph.interchange.graph import Array, Graph
-from dnw_graph.interchange.levels import level_rows, whole_layout
+from dnw_graph.portable.graph import Array, Graph
+from dnw_graph.portable.levels import level_rows, whole_layout
 from dnw_graph.program.status import node_status
 
 _TYPES: dict[str, tuple[type, ...]] = {
