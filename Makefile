@@ -11,7 +11,7 @@ STAMP := $(VENV)/installed-with-$(subst /,-,$(PYTHON))
 KERNELS := $(VENV)/kernels-built
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-newest test-matrix wheel runtime lint format clean
+.PHONY: help setup demo test test-all test-newest test-matrix wheel runtime docs lint format clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ test-newest: .venv-newest/installed ## Try the wheel with the newest versions of
 
 test-matrix: test-newest .venv-lowest/installed ## The same, and with the lowest versions (on Python 3.10 or 3.11).
 	$(CURDIR)/.venv-lowest/bin/python $(SMOKE)
+
+docs: $(KERNELS) ## Build the documentation site in build/site; a warning is an error.
+	$(BIN)/python docs/site/build.py
 
 wheel: dist/built ## Build the wheel in dist/.
 

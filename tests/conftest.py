@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -164,6 +165,35 @@ def load_module() -> Callable[[Path], ModuleType]:
         return module
 
     return load
+
+
+_BUILDS = {
+    "sanitizers": ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+    "sixteen lanes": ["-O2", "-DDNW_EMULATE_AVX512"],
+}
+
+
+@pytest.fixture(scope="session")
+def other_build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, str]]:
+    """other_build("sanitizers" or "sixteen lanes") → variables for a process with the C code so built."""
+    sources = sorted((Path(__file__).parents[1] / "dnw_graph/native/source").glob("*.c"))
+
+    def found(name: str) -> dict[str, str]:
+        gcc = shutil.which("gcc")
+        assert gcc is not None, "the tests of other builds need gcc"
+        built = tmp_path_factory.mktemp("build") / "kernels.so"
+        flags = [*_BUILDS[name], "-g", "-std=gnu11", "-pthread", "-fPIC", "-shared", "-Wno-psabi"]
+        subprocess.run([gcc, *flags, *map(str, sources), "-o", str(built)], check=True)
+        variables = {"DNW_GRAPH_NATIVE": str(built)}
+        if name == "sanitizers":
+            # Where C++ is loaded later, as by matplotlib, the sanitizer does not find what throws exceptions.
+            asked = [[gcc, f"-print-file-name={name}"] for name in ("libasan.so", "libstdc++.so")]
+            told = [subprocess.run(each, check=True, capture_output=True, text=True).stdout for each in asked]
+            library = " ".join(each.strip() for each in told)
+            variables |= {"ASAN_OPTIONS": "detect_leaks=0", "LD_PRELOAD": library}
+        return variables
+
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,7 @@ def analyze(
     checkpoint: str | None = None,
     random: RandomGraphs | None = None,
     measures: Collection[str] = (),
+    strict: bool = True,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """All measures of each wiring, and the overlap of every two.
@@ -77,15 +78,16 @@ def analyze(
     checkpoint  which one of a run directory: best or last; None: the best, where one was chosen
     random      the random graphs to compare with; None: the default ones
     measures    names of those that are wanted; empty: all
+    strict      refuse what is wanted by name and cannot be computed; else a note says so
     tell        is called with what is being done
-    Raises InputError for what cannot be read or compared, and for a measure that is asked for by name but
-    cannot be computed.
+    Raises InputError for what cannot be read or compared, for an unknown measure, and as `strict` says.
     """
     paths = several(paths, "paths", "a list of runs or files")
     paths = [path_of(each, "one of the paths") for each in paths]
     if not paths:
         raise InputError("there is nothing to analyze; give a list of runs or files")
-    one_of(checkpoint, ("best", "last"), "checkpoint")
+    if checkpoint is not None:
+        one_of(checkpoint, ("best", "last"), "checkpoint")
     expect(random, (RandomGraphs, type(None)), "random", "analysis.RandomGraphs(draws=10)")
     measures = several(measures, "measures", 'a list of names, such as ["degrees"]')
     chosen = _chosen(measures)
@@ -93,7 +95,7 @@ def analyze(
     for path in paths:
         tell(f"reading {path}")
         sources.append(read_source(path, checkpoint))
-    _check(sources, chosen, measures)
+    _check(sources, measures if strict else ())
     random = random or RandomGraphs()
     comparison = Comparison(random, chosen, tell)
     rows: list[Row] = []
@@ -121,7 +123,7 @@ def _chosen(names: Collection[str]) -> tuple[Measure, ...]:
     return tuple(measure for measure in MEASURES if not names or measure.name in names)
 
 
-def _check(sources: Sequence[Source], chosen: Sequence[Measure], names: Collection[str]) -> None:
+def _check(sources: Sequence[Source], names: Collection[str]) -> None:
     for source in sources[1:]:
         if source.wiring.layout != sources[0].wiring.layout:
             first = sources[0]
@@ -161,8 +163,8 @@ def _shortages(source: Source, chosen: Sequence[Measure], draws: int) -> Iterato
     for measure in chosen:
         possible = measure.draws(draws, source.wiring.num_edges)
         if measure.numbers is not None and measure.random and possible < draws:
-            few = f"{possible} random graphs instead of {draws}, for they take long at this size"
-            yield f"{source.name}: {measure.name} beside {few}"
+            few = f"{possible} random graphs instead of {draws}, because they take long at this size"
+            yield f"{source.name}: {measure.name} compared with {few}"
     if source.stored is None and (TURNOVER in chosen or AGES in chosen):
         yield source.missing
 

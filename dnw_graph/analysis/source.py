@@ -81,7 +81,9 @@ def _from_run(name: str, path: Path, checkpoint: str | None) -> Source:
 def _from_graph(name: str, graph: Graph, stored: StoredWirings | None, missing: str) -> Source:
     network, rule = (str(graph.attributes.get(key, "unknown")) for key in ("network", "rule"))
     left_out = graph.attributes.get("part", {})
-    options = ", ".join(f"{key} {left_out[key]}" for key in ("threshold", "without_dead") if key in left_out)
+    options = ", ".join(
+        f"{key} {left_out[key]}" for key in ("threshold", "strongest", "without_dead") if key in left_out
+    )
     part = f"{name}: all numbers are of the part that was exported ({options})" if options else ""
     return Source(name, network, rule, wiring_from_graph(graph, name), stored, missing, part)
 

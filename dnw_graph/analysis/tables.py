@@ -22,7 +22,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """The first two columns hold words: where, and which wiring; the others numbers."""
+    """The first two columns hold words: where, and which wiring (in a summary, one); the others numbers."""
 
     title: str
     columns: tuple[str, ...]
@@ -86,7 +86,7 @@ def _lines(where: str, rows: list[Row], quantities: list[str], alone: bool) -> l
         if beside and [row.random for row in mine] != [row.random for row in beside]:
             made += _random_line(beside, quantities)
         beside = mine
-        values = {row.quantity: _number(row.value, row.unit) for row in mine}
+        values = {row.quantity: number_text(row.value, row.unit) for row in mine}
         name = "wiring" if alone else f"{wiring}, {other}" if other else wiring
         cells = (values.get(quantity, "") for quantity in quantities)
         made.append(Line(("" if made else where, name, *cells)))
@@ -98,7 +98,7 @@ def _random_line(rows: list[Row], quantities: Sequence[str]) -> list[Line]:
     if not spreads:
         return []
     draws = max(spread.draws or 0 for spread, _ in spreads.values())
-    cells = (_spread(*spreads[quantity]) if quantity in spreads else "" for quantity in quantities)
+    cells = (spread_text(*spreads[quantity]) if quantity in spreads else "" for quantity in quantities)
     return [Line(("", f"{draws} random" if draws else "chance", *cells), is_random=True)]
 
 
@@ -118,14 +118,15 @@ def _heading(quantity: str, unit: str) -> str:
     return f"{words.removesuffix(' share')} %" if unit == "share" else words
 
 
-def _spread(spread: Spread, unit: str) -> str:
+def spread_text(spread: Spread, unit: str) -> str:
+    """Mean ± standard deviation."""
     if not spread.sd:
         whole = int(spread.mean)
-        return _number(whole if whole == spread.mean else spread.mean, unit)
-    return f"{_number(float(spread.mean), unit)} ± {_number(float(spread.sd), unit)}"
+        return number_text(whole if whole == spread.mean else spread.mean, unit)
+    return f"{number_text(float(spread.mean), unit)} ± {number_text(float(spread.sd), unit)}"
 
 
-def _number(value: int | float, unit: str) -> str:
+def number_text(value: int | float, unit: str) -> str:
     """A share as percentage; 15 digits of whole numbers, about four of others."""
     if unit == "share":
         value = 100.0 * value

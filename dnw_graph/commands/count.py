@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--published",
         action="store_true",
-        help="the networks of the paper, beside its numbers; with RUN also the count of that run",
+        help="the networks of the paper, compared with its numbers; with RUN also the count of that run",
     )
     parser.add_argument(
         "--removal",

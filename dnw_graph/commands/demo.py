@@ -1,4 +1,4 @@
-"""`dnw-graph demo`: learn a wiring from scikit-learn's digits, and show what came out."""
+"""`dnw-graph demo`: learn a wiring on scikit-learn's digits, train a random one too, and compare them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ import shutil
 import sys
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dnw_graph.commands import evaluate, options
 from dnw_graph.commands.main import INTERRUPTED
+from dnw_graph.commands.terminal import console, waiting
 from dnw_graph.dependencies import missing_of
 
-HELP = "train on scikit-learn's digits, evaluate, save and draw the wiring (about a minute)"
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from dnw_graph.figures.subject import Subject
+
+HELP = "learn a wiring on scikit-learn's digits, compare it with a random one, and draw it (about a minute)"
 
 EXAMPLES = """\
 dnw-graph demo
@@ -21,6 +28,8 @@ dnw-graph demo --run-dir runs/first --set training.epochs=4
 """
 
 CONFIG = "digits/tiny_static_dnw"
+EDGES = 2000
+"""So few that it matters which ones: with the 32,000 of the configuration, chance does nearly as well."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--run-dir",
         metavar="DIR",
         default="runs/demo",
-        help="where everything goes (default: runs/demo); DIR-2, DIR-3, … where that is taken",
+        help="where everything goes (default: runs/demo); DIR-2, DIR-3, … if that is taken",
     )
     options.add_overrides(parser)
 
@@ -37,14 +46,19 @@ def run(args: argparse.Namespace) -> int:
     from dnw_graph.config import load_config
     from dnw_graph.training import train
 
-    place = free_directory(Path(args.run_dir))
-    summary = train(load_config(CONFIG, args.overrides), place)
-    if summary.interrupted:
-        return INTERRUPTED
-    print()
-    evaluate.show(evaluate.measure(str(place), None, []))
-    print()
-    _export(place)
+    learned = free_directory(Path(args.run_dir))
+    random = free_directory(learned.with_name(f"{learned.name}-random"))
+    overrides = [f"model.edges={EDGES}", *args.overrides]
+    for place, more in ((learned, []), (random, ["model.rule=random"])):
+        if train(load_config(CONFIG, [*overrides, *more]), place).interrupted:
+            return INTERRUPTED
+        print()
+    with waiting("evaluating both") as tell:
+        table = compared({"learned": learned, "random": random})
+        tell("drawing the wiring")
+        subject, missing = _export(learned)
+    console().print(table)
+    _tell(learned, random, subject, missing)
     return 0
 
 
@@ -57,36 +71,61 @@ def free_directory(wanted: Path) -> Path:
     raise AssertionError("numbers do not end")
 
 
-def _export(place: Path) -> None:
-    """Write the wiring and its picture into the run directory, and say how to open everything."""
+def compared(runs: dict[str, Path]) -> Table:
+    """A line for each run: what its wiring has, costs and scores."""
+    from rich import box
+    from rich.table import Table
+
+    from dnw_graph.analysis.source import wiring_of
+    from dnw_graph.graph.status import edge_is_live
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("wiring", "edges", "of these in use", "MACs per image", "test accuracy"):
+        table.add_column(name, justify="left" if name == "wiring" else "right")
+    for name, place in runs.items():
+        wiring, score = wiring_of(place), evaluate.measure(str(place), None, [])
+        used = edge_is_live(wiring.status, wiring.source, wiring.target).sum()
+        table.add_row(
+            name, f"{wiring.num_edges:,}", f"{used:,}", f"{score['macs']:,}", f"{score['top1']:.1%}"
+        )
+    return table
+
+
+def _export(place: Path) -> tuple[Subject, str | None]:
+    """Write the wiring and its picture into the run directory; what is drawn, and why there is no picture."""
     from dnw_graph.figures.kinds import draw
     from dnw_graph.figures.subject import read_subject
     from dnw_graph.interchange import save_graph
 
-    wiring, picture = place / "wiring.graphml", place / "wiring.png"
     subject = read_subject(place)
-    save_graph(subject.graph, wiring)
+    save_graph(subject.graph, place / "wiring.graphml")
     if (missing := missing_of("figures")) is None:
-        draw("layered", picture, subject)
-    print(f"run      {place}")
-    print(f"wiring   {wiring}, {subject.graph.num_nodes:,} nodes and {subject.graph.num_edges:,} edges")
-    if missing is None:
-        print(
-            f"picture  {picture}, its nodes level by level and its strongest edges; any image viewer opens it"
-        )
-    else:
-        print(f"picture  none: {missing}")
-    print("\nthe wiring opens in Gephi, Cytoscape and other programs for graphs, and in Python:")
+        draw("layered", place / "wiring.png", subject)
+    return subject, missing
+
+
+def _tell(learned: Path, random: Path, subject: Subject, missing: str | None) -> None:
+    """What the table means, and how to open everything."""
+    wiring, graph = learned / "wiring.graphml", subject.graph
+    print(
+        "An edge is in use if a path from the image to the classifier leads through it. One seed and a small"
+    )
+    print("test set: read differences of a point or two as noise.")
+    print(f"\nruns     {learned} and {random}")
+    print(f"wiring   {wiring}, {graph.num_nodes:,} nodes and {graph.num_edges:,} edges")
+    print(f"picture  {learned / 'wiring.png' if missing is None else f'none: {missing}'}")
+    print("\nThe wiring opens in Gephi, Cytoscape and other programs for graphs, and in Python:")
     print("    import networkx as nx")
     print(f"    wiring = nx.read_graphml({str(wiring)!r})")
     print('    print(wiring, wiring.nodes["0"])')
-    print("\nmore pictures and other formats:")
-    print(f"    {_program('dnw-graph')} visualize {place} --kind adjacency -o {place / 'adjacency.png'}")
-    print(f"    {_program('dnw-graph')} export {place} --format gexf -o {place / 'wiring.gexf'}")
+    print("\nMore numbers, more pictures and other formats:")
+    print(f"    {_program('dnw-graph')} analyze {learned} {random}")
+    print(f"    {_program('dnw-graph')} visualize {learned} --kind adjacency -o {learned / 'adjacency.png'}")
+    print(f"    {_program('dnw-graph')} export {learned} --format gexf -o {learned / 'wiring.gexf'}")
     if missing_of("tensorboard") is not None:
         return
-    print("\nthe training's curves, and its wiring after every epoch:")
-    print(f"    {_program('tensorboard')} --logdir {place}")
+    print("\nThe curves of both trainings, and the wiring after every epoch:")
+    print(f"    {_program('tensorboard')} --logdir {learned.parent}")
 
 
 def _program(name: str) -> str:

@@ -53,6 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="no dead nodes; constant ones stay, for they change the outputs",
     )
+    parser.add_argument(
+        "--strongest",
+        type=int,
+        metavar="N",
+        help="only the N edges of largest magnitude, and the nodes at their ends (good for DOT)",
+    )
     options.add_plugins(parser)
 
 
@@ -72,7 +78,11 @@ def run(args: argparse.Namespace) -> int:
 
     model = load_run(args.run, checkpoint=args.checkpoint).model
     graph = part_of(
-        graph_of(model), stage=args.stage, threshold=args.threshold, without_dead=args.without_dead
+        graph_of(model),
+        stage=args.stage,
+        threshold=args.threshold,
+        without_dead=args.without_dead,
+        strongest=args.strongest,
     )
     with progress(graph, path) as report:
         save_graph(graph, path, found.name, report=report)

@@ -1,12 +1,15 @@
-"""Where commands print tables: stdout, on a terminal or through a pipe."""
+"""Where commands print: tables on stdout, on a terminal or through a pipe; what one waits for on stderr."""
 
 from __future__ import annotations
 
 import codecs
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from rich.console import Console
+from rich.text import Text
 
 WIDTH_OF_A_PIPE = 160
 
@@ -37,3 +40,11 @@ def console() -> Console:
     if not found.is_terminal:
         found.width = WIDTH_OF_A_PIPE
     return found
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[Callable[[str], None]]:
+    """A line on stderr that moves while work goes on, on a terminal only; yields what changes its text."""
+    with Console(stderr=True).status(Text(text)) as status:
+        # As text: a path may have brackets.
+        yield lambda now: status.update(Text(now))

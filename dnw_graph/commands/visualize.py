@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from dnw_graph.commands import options
+from dnw_graph.commands.terminal import waiting
 from dnw_graph.errors import InputError
 from dnw_graph.figures.kinds import KINDS, check_request, draw
 from dnw_graph.interchange.formats import READABLE
@@ -52,13 +53,17 @@ def run(args: argparse.Namespace) -> int:
     options.load_plugins(args)
     from dnw_graph.figures.subject import read_subject
 
-    subjects = [
-        read_subject(path, args.checkpoint).of_stage(args.stage)
-        for path in (args.run, args.other)
-        if path is not None
-    ]
-    draw(args.kind, output, *subjects)
-    print(f"{output}: {args.kind}, {subjects[0].title}")
+    with waiting("reading") as tell:
+        subjects = []
+        for path in (args.run, args.other):
+            if path is not None:
+                tell(f"reading {path}")
+                subjects.append(read_subject(path, args.checkpoint).of_stage(args.stage))
+        tell(f"drawing {args.kind}")
+        draw(args.kind, output, *subjects, tell=tell)
+    subject = subjects[0]
+    title = subject.titled(subject.span) if KINDS[args.kind].past else subject.title
+    print(f"{output}: {args.kind}, {title}")
     return 0
 
 

@@ -20,6 +20,10 @@ _SCALARS = {
         "-+.0123456789",
     ),
 }
+MOST_VALUES = 10_000
+"""That a text may stand for, those of an alias counted each time; a long configuration has sixty."""
+
+_TOO_MANY = f"stands for more than {MOST_VALUES:,} values; write less"
 _KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
 _KEPT = {"tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"}
 
@@ -35,6 +39,15 @@ def _use_core_schema(cls: Any) -> None:
 
 
 class _Loader(yaml.SafeLoader):
+    values = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Count the values as they come, so that a text of many costs no more than one of the most."""
+        self.values += 1
+        if self.values > MOST_VALUES:
+            raise yaml.MarkedYAMLError(None, None, _TOO_MANY, self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, yaml.ScalarNode] = {}
         for key, _ in node.value:
@@ -78,8 +91,7 @@ def _check_size(root: yaml.Node) -> None:
         below = [each for pair in pairs for each in pair] if pairs else parts
         sizes[id(node)] = total = 1 + sum(map(size, below))
         if total > MOST_VALUES:
-            problem = f"stands for more than {MOST_VALUES:,} values; write less"
-            raise yaml.MarkedYAMLError(None, None, problem, node.start_mark)
+            raise yaml.MarkedYAMLError(None, None, _TOO_MANY, node.start_mark)
         if isinstance(node, yaml.ScalarNode):
             _check_scalar(node)
         return total
@@ -104,10 +116,6 @@ def _refuse_tag(_: _Loader, node: yaml.Node) -> None:
 _Loader.add_constructor(None, _refuse_tag)
 _use_core_schema(_Loader)
 _use_core_schema(_Dumper)
-
-
-MOST_VALUES = 10_000
-"""That a text may stand for, those of an alias counted each time; a long configuration has sixty."""
 
 
 def parse_yaml(text: str, where: str) -> Any:

@@ -18,6 +18,7 @@ from dnw_graph.data.arrays import ImageArrays, check_labels
 from dnw_graph.data.download import data_directory, downloading, one_process_at_a_time
 from dnw_graph.dependencies import load_torchvision
 from dnw_graph.errors import InputError
+from dnw_graph.limits import open_file
 
 PIXELS = 3 * 32 * 32
 
@@ -83,7 +84,8 @@ class Cifar:
         for name in names:
             path = folder / name
             try:
-                content = path.read_bytes()
+                with open_file(path) as file:
+                    content = file.read()
             except OSError as error:
                 raise InputError(
                     f"{path}: cannot be read ({error.strerror}); add this file of {self.title}"

@@ -13,6 +13,8 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
+from dnw_graph.limits import open_file
+
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF")
 EIGHT_BIT_MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
@@ -44,9 +46,10 @@ def decode(source: str | bytes | Image.Image, name: str | None = None) -> Image.
             warnings.simplefilter("ignore")
             if isinstance(source, Image.Image):
                 return _as_rgb(source, called)
-            with Image.open(
-                BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
-            ) as image:
+            with (
+                BytesIO(source) if isinstance(source, bytes) else open_file(source) as file,
+                Image.open(file, formats=FORMATS) as image,
+            ):
                 return _as_rgb(image, called)
     except UnidentifiedImageError:
         return Unreadable(called, "cannot be decoded (not an image that Pillow knows)")

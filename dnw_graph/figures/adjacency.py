@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure, FigureBase
@@ -15,8 +16,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from dnw_graph.analysis.wiring import Wiring
 from dnw_graph.figures import style
 from dnw_graph.figures.binned import Binned, binned, group_width, range_of
+from dnw_graph.figures.marks import Mark, draw_mark, legend_line, marks_of
 from dnw_graph.figures.subject import Subject
-from dnw_graph.graph.layout import Level, Stage
+from dnw_graph.graph.layout import Layout, Level, Stage
 
 HEIGHT = 9.0
 GROUPS = 64
@@ -27,7 +29,8 @@ def adjacency_figure(subject: Subject) -> Figure:
     """One panel per stage, since no edge leaves one: rows send, columns receive."""
     figure = style.new_figure(HEIGHT, "Adjacency: which nodes send to which", subject.title)
     parts = densities(subject.wiring, subject.stages)
-    draw_panels(figure, subject.stages, parts, range_of([part.percent for part in parts]))
+    limits = range_of([part.percent for part in parts])
+    draw_panels(figure, subject.layout, subject.stages, parts, limits, readout=subject.readout)
     return figure
 
 
@@ -42,11 +45,18 @@ def limits_of(parts: Sequence[Binned]) -> tuple[float, float]:
 
 
 def draw_panels(
-    figure: FigureBase, stages: Sequence[Stage], parts: Sequence[Binned], limits: tuple[float, float]
+    figure: FigureBase,
+    layout: Layout,
+    stages: Sequence[Stage],
+    parts: Sequence[Binned],
+    limits: tuple[float, float],
+    *,
+    readout: int = 0,
 ) -> list[AxesImage]:
     """Axes, scale and legend; returns the image of each part, whose data a film replaces.
 
-    limits  of the scale, per cent
+    limits   of the scale, per cent
+    readout  nodes of a dynamic network that the classifier reads, the last ones; 0: unknown
     """
     norm, colours = _scale(limits), style.density_colours()
     panels, below = _arrange(figure, stages)
@@ -61,7 +71,12 @@ def draw_panels(
         )
     for stage in stages:
         _finish(panels[stage.index], stage, [part for part in parts if part.target.stage == stage.index])
-    _explain(figure, below, images[0], parts)
+        if layout.evaluations is not None:
+            _name_states(panels[stage.index], stage)
+    marks = [(stage, mark) for stage in stages for mark in marks_of(layout, stage, readout)]
+    for stage, mark in marks:
+        draw_mark(panels[stage.index], mark)
+    _explain(figure, below, images[0], [mark for _, mark in marks])
     return images
 
 
@@ -108,6 +123,15 @@ def _finish(axes: Axes, stage: Stage, parts: Sequence[Binned]) -> None:
     axes.set_ylabel("from level (nodes)")
 
 
+def _name_states(axes: Axes, stage: Stage) -> None:
+    """The levels of a dynamic network are the same nodes, before and after an evaluation."""
+    nodes = f"{stage.levels[0].size:,}\nnodes"
+    axes.set_xticks(axes.get_xticks(), [nodes])
+    axes.set_yticks(axes.get_yticks(), [nodes])
+    axes.set_xlabel("to: states after an evaluation")
+    axes.set_ylabel("from: states before")
+
+
 def _label(level: Level) -> str:
     return f"{level.index}\n({level.size})"
 
@@ -116,18 +140,16 @@ def _unique(levels: Iterable[Level]) -> list[Level]:
     return sorted(set(levels), key=lambda level: level.index)
 
 
-def _explain(figure: FigureBase, below: SubplotSpec, image: AxesImage, parts: Sequence[Binned]) -> None:
+def _explain(figure: FigureBase, below: SubplotSpec, image: AxesImage, marks: Sequence[Mark]) -> None:
     bar = figure.colorbar(image, cax=figure.add_subplot(below), orientation="horizontal")
     bar.ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     bar.ax.xaxis.set_minor_formatter(NullFormatter())
     bar.ax.spines["outline"].set_visible(False)
     bar.set_label("edges in the wiring, % of the candidates of each cell (in brackets: nodes of a cell)")
-    figure.legend(
-        handles=[
-            Patch(facecolor="white", edgecolor=style.GREY, label="candidates, none in the wiring"),
-            Patch(facecolor=style.PALE, hatch="////", edgecolor="#D5D5D5", label="no candidates"),
-        ],
-        loc="outside lower center",
-        ncols=2,
-    )
+    handles: list[Artist] = [
+        Patch(facecolor="white", edgecolor=style.GREY, label="candidates, none in the wiring"),
+        Patch(facecolor=style.PALE, hatch="////", edgecolor="#D5D5D5", label="no candidates"),
+    ]
+    handles += map(legend_line, marks)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2 if len(handles) > 3 else 3)

@@ -54,8 +54,23 @@ def cohorts_of(stored: StoredWirings, stages: Sequence[int]) -> Cohorts:
     return Cohorts(np.array(stored.epochs, dtype=np.int64), since, in_last)
 
 
-def changing_wirings(subject: Subject, kind: str) -> StoredWirings:
-    """The stored wirings of a run. Raises InputError if there are not several, for the figure `kind`."""
+def changes_of(subject: Subject, kind: str) -> tuple[StoredWirings, Cohorts]:
+    """The stored wirings of a run, and since when the edges of the drawn stages have been in them.
+
+    Raises InputError, for the figure `kind`, if there are not several wirings, or if they are all the same.
+    """
+    stored = _several(subject, kind)
+    cohorts = cohorts_of(stored, [stage.index for stage in subject.stages])
+    if not cohorts.entered.any():
+        rule = subject.graph.attributes.get("rule", "unknown")
+        raise InputError(
+            f"{subject.run}: no edge ever entered its wiring (rule {rule}), so --kind {kind} has no "
+            "change to show; give a run whose rule rewires"
+        )
+    return stored, cohorts
+
+
+def _several(subject: Subject, kind: str) -> StoredWirings:
     if subject.run is None:
         raise InputError(
             f"--kind {kind} shows how a wiring changed over training, and {subject.name} holds one wiring; "

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from scipy.stats import spearmanr
 
-from dnw_graph.analysis.degrees import degrees_of
 from dnw_graph.analysis.densities import densities_of
 from dnw_graph.analysis.overlap import kinds_of
 from dnw_graph.errors import InputError
 from dnw_graph.figures import style
 from dnw_graph.figures.binned import pairs_of
+from dnw_graph.figures.node_degrees import node_degrees
 from dnw_graph.figures.subject import Subject
 from dnw_graph.graph.layout import Ints
 from dnw_graph.interchange.graph import Array
@@ -38,11 +38,13 @@ def compare_figure(one: Subject, other: Subject) -> Figure:
         for letter, name, subject in zip("AB", names, (one, other), strict=True)
     )
     figure = style.new_figure(HEIGHT, "Compare: two wirings of one network", "\n".join(lines))
-    axes = figure.subplots(2, 2, height_ratios=(1.1, 1))
-    _draw_ratios(axes[0, 0], one, other)
-    _draw_common(axes[0, 1], one, other)
-    _draw_distribution(axes[1, 0], one, other)
-    _draw_nodes(axes[1, 1], one, other)
+    # All edges of a dynamic network join the same two levels.
+    axes = figure.subplot_mosaic("CC;DN" if one.is_dynamic else "RC;DN", height_ratios=(1.1, 1))
+    if not one.is_dynamic:
+        _draw_ratios(axes["R"], one, other)
+    _draw_common(axes["C"], one, other)
+    _draw_distribution(axes["D"], one, other)
+    _draw_nodes(axes["N"], one, other)
     return figure
 
 
@@ -80,7 +82,7 @@ def _draw_ratios(axes: Axes, one: Subject, other: Subject) -> None:
     axes.set_xlim(0.5, None)
     axes.set_ylim(len(rows) - 1.5, None)
     axes.set(xlabel="to level", ylabel="from level")
-    axes.set_title("edges of B beside edges of A (×1: as many)")
+    axes.set_title("edges of B relative to edges of A (×1: as many)")
     style.bare(axes)
 
 
@@ -128,11 +130,14 @@ def _draw_common(axes: Axes, one: Subject, other: Subject) -> None:
         hatch="////",
         label="by chance, at the same densities",
     )
-    axes.set_xticks(places, [str(index) for index in indices])
+    axes.set_xticks(places, [one.name_of(level) for level in levels])
     both, all_edges = int(common[indices].sum()), max(int(edges.sum()), 1)
     expected = chance[indices].sum() / all_edges
     axes.set_title(f"in common: {both:,} edges, {both / all_edges:.1%} of A, {expected:.1%} by chance")
-    axes.set(xlabel="level in which the edges end", ylabel="% of A's edges into the level")
+    if one.is_dynamic:
+        axes.set(xticks=[], xlim=(-2, 2), ylabel="% of A's edges")
+    else:
+        axes.set(xlabel="level in which the edges end", ylabel="% of A's edges into the level")
     axes.set_ylim(0, axes.get_ylim()[1] * 1.25)
     axes.legend(loc="upper right")
     style.ruled(axes)
@@ -140,9 +145,10 @@ def _draw_common(axes: Axes, one: Subject, other: Subject) -> None:
 
 def _degrees(subject: Subject) -> Ints:
     """Edges of each drawn node within the drawn stages, in and out."""
-    nodes = np.concatenate([np.arange(level.first, level.end) for level in subject.levels])
+    levels = subject.levels[:1] if subject.is_dynamic else subject.levels
+    nodes = np.concatenate([np.arange(level.first, level.end) for level in levels])
     if subject.is_whole:
-        return degrees_of(subject.wiring).total[nodes]
+        return node_degrees(subject).total[nodes]
     ends = (subject.wiring.source[subject.edges], subject.wiring.target[subject.edges])
     total = sum(np.bincount(each, minlength=subject.layout.num_nodes) for each in ends)
     chosen: Ints = np.asarray(total)[nodes]

@@ -10,8 +10,9 @@ from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from dnw_graph.analysis.degrees import Degrees, degrees_of
+from dnw_graph.analysis.degrees import Degrees
 from dnw_graph.figures import style
+from dnw_graph.figures.node_degrees import node_degrees
 from dnw_graph.figures.subject import Subject
 from dnw_graph.graph.layout import Ints, Level
 from dnw_graph.interchange.graph import Array
@@ -47,11 +48,15 @@ def kernels_figure(subject: Subject) -> Figure:
     height = MARGIN + (style.WIDTH - 0.4) / columns * (rows * PITCH + 0.4)
     figure = style.new_figure(height, "Kernels: the 3×3 convolutions of the busiest nodes", subject.title)
     axes = figure.add_subplot()
-    degrees, status = degrees_of(subject.wiring), subject.graph.nodes["status"]
+    degrees, status = node_degrees(subject), subject.graph.nodes["status"]
     squares: dict[bool, list[Rectangle]] = {True: [], False: []}
     for number, level in enumerate(levels):
         left = number * (each + gap)
-        _name(axes, left + (each - 1) / 2, level)
+        _name(
+            axes,
+            left + (each - 1) / 2,
+            "the busiest of all nodes" if subject.is_dynamic else f"level {level.index}",
+        )
         for place, node in enumerate(busiest_nodes(level, degrees, status, each * rows)):
             middle = (left + place % each, -PITCH * (place // each))
             axes.add_patch(
@@ -83,8 +88,8 @@ def _squares(kernel: Array, middle: tuple[float, float]) -> Iterator[tuple[bool,
         yield bool(weight >= 0), Rectangle((x - side / 2, y - side / 2), side, side)
 
 
-def _name(axes: Axes, x: float, level: Level) -> None:
-    axes.text(x, SIDE / 2 + 0.12, f"level {level.index}", ha="center", va="bottom", fontsize=style.FONT)
+def _name(axes: Axes, x: float, name: str) -> None:
+    axes.text(x, SIDE / 2 + 0.12, name, ha="center", va="bottom", fontsize=style.FONT)
 
 
 def _explain(figure: Figure) -> None:
@@ -95,6 +100,6 @@ def _explain(figure: Figure) -> None:
         ],
         loc="outside lower center",
         ncols=2,
-        title="area: weight beside the kernel's largest; below: channel in its level, edges in → out",
+        title="area: weight relative to the kernel's largest; below: channel in its level, edges in → out",
         alignment="center",
     )

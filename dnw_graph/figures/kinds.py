@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -22,22 +23,26 @@ class Kind:
     summary  one line, for help
     pair     whether it is drawn of two wirings
     film     whether it moves: a .gif instead of a picture
+    past     whether it shows a whole training, not one moment
     """
 
     summary: str
     pair: bool = False
     film: bool = False
+    past: bool = False
 
 
 KINDS = {
     "layered": Kind("levels as columns of nodes, the strongest edges, and totals from level to level"),
     "adjacency": Kind("which nodes send to which, as densities, sorted by level"),
-    "levels": Kind("how many edges go from each level to each later one, beside chance"),
-    "degrees": Kind("how the edges are shared among the nodes, beside random wirings"),
+    "levels": Kind("how many edges go from each level to each later one, compared with chance"),
+    "degrees": Kind("how the edges are shared among the nodes, compared with random wirings"),
     "kernels": Kind("the 3×3 convolutions of the busiest nodes"),
-    "turnover": Kind("how the wiring changed over training (needs a run directory)"),
+    "turnover": Kind("how the wiring changed over training (needs a run directory)", past=True),
     "compare": Kind("two wirings of one network (needs --with)", pair=True),
-    "film": Kind("the adjacency, epoch by epoch, as an animated .gif (needs a run directory)", film=True),
+    "film": Kind(
+        "the adjacency, epoch by epoch, as an animated .gif (needs a run directory)", film=True, past=True
+    ),
 }
 """A kind's module in this package has its name and a function NAME_figure; `film` has film_bytes."""
 
@@ -76,9 +81,17 @@ def check_request(name: str, path: Path, *, other: bool) -> None:
         )
 
 
-def draw(name: str, path: str | Path, subject: Any, other: Any = None) -> None:
+def draw(
+    name: str,
+    path: str | Path,
+    subject: Any,
+    other: Any = None,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
     """Draw a `Subject` (and another one, where the kind is of two) to a file.
 
+    tell  is called with what is being drawn, before each frame of a film
     The same run gives the same bytes. Raises InputError for what cannot be drawn or written.
     """
     from dnw_graph.figures.picture import picture_bytes
@@ -87,10 +100,12 @@ def draw(name: str, path: str | Path, subject: Any, other: Any = None) -> None:
 
     path = Path(path)
     check_request(name, path, other=other is not None)
-    module = import_module(f"dnw_graph.figures.{name}")
     with drawing():
         if KINDS[name].film:
-            content: bytes = module.film_bytes(subject)
+            film = import_module(f"dnw_graph.figures.{name}")
+            content: bytes = film.film_bytes(
+                subject, lambda number, count: tell(f"drawing frame {number} of {count}")
+            )
         else:
             content = picture_bytes(figure_of(name, subject, other), path.suffix.lower())
     write_bytes(path, content)

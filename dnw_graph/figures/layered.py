@@ -27,29 +27,40 @@ _BLOCK_WIDTH = 0.5
 def layered_figure(subject: Subject) -> Figure:
     """A column per level with a mark for each node, and the strongest edges; below, all edges as totals."""
     figure = style.new_figure(HEIGHT, "Layers: the nodes, and the strongest edges", subject.title)
-    grid = figure.add_gridspec(2, 2, height_ratios=(2.2, 1), width_ratios=(60, 1))
-    above, below = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[1, 0])
-    places = _places(subject)
-    pairs = sum(len(pairs_of(stage)) for stage in subject.stages)
-    drawn = strongest_edges(subject, min(MAX_LINES, LINES_PER_PAIR * pairs))
-    _shade_stages(above, subject)
-    _draw_edges(above, subject, drawn, places)
-    _draw_nodes(above, subject, places)
+    if subject.is_dynamic:
+        above = figure.add_subplot()
+    else:
+        grid = figure.add_gridspec(2, 2, height_ratios=(2.2, 1), width_ratios=(60, 1))
+        above = figure.add_subplot(grid[0, 0])
+        draw_pair_map(figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1]), subject)
+    drawn = draw_layers(above, subject)
     label_levels(above, subject, subject.levels)
-    above.set_yticks([])
-    above.set_ylim(-1.05, 1.19)
-    style.bare(above)
+    which = "the strongest" if subject.is_dynamic else "the strongest of each pair of levels"
     above.legend(
         handles=_legend(subject),
         loc="lower center",
         bbox_to_anchor=(0.5, 1.0),
         ncols=5,
-        title=f"lines: {len(drawn):,} of {len(subject.edges):,} edges, the strongest of each pair of levels; "
+        title=f"lines: {drawn:,} of {len(subject.edges):,} edges, {which}; "
         "nodes: live on top, dead at the bottom",
         alignment="center",
     )
-    draw_pair_map(below, figure.add_subplot(grid[1, 1]), subject)
     return figure
+
+
+def draw_layers(axes: Axes, subject: Subject) -> int:
+    """A column per level with a mark for each node, and the strongest edges; returns how many those are."""
+    places = _places(subject)
+    pairs = sum(len(pairs_of(stage)) for stage in subject.stages)
+    drawn = strongest_edges(subject, min(MAX_LINES, LINES_PER_PAIR * pairs))
+    _shade_stages(axes, subject)
+    _draw_edges(axes, subject, drawn, places)
+    _draw_nodes(axes, subject, places)
+    axes.set_xlim(-0.5, len(subject.levels) - 0.5)
+    axes.set_ylim(-1.05, 1.19)
+    axes.set_yticks([])
+    style.bare(axes)
+    return len(drawn)
 
 
 def strongest_edges(subject: Subject, count: int) -> Array:
@@ -136,14 +147,23 @@ def _shade_stages(axes: Axes, subject: Subject) -> None:
     for stage in bands:
         places = [place for place, level in enumerate(subject.levels) if level.stage == stage]
         axes.axvspan(places[0] - 0.5, places[-1] + 0.5, color=_SHADES[stage % 2], zorder=0)
-        name = "stem" if stage < 0 else f"stage {stage}" if stage in drawn else f"input (stage {stage})"
+        if subject.is_dynamic:
+            name = "states before an evaluation" if stage < 0 else "states after"
+        else:
+            name = _band_name(stage, drawn)
         axes.text((places[0] + places[-1]) / 2, 1.07, name, ha="center", va="bottom")
 
 
+def _band_name(stage: int, drawn: set[int]) -> str:
+    if stage < 0:
+        return "stem"
+    return f"stage {stage}" if stage in drawn else f"input (stage {stage})"
+
+
 def _legend(subject: Subject) -> list[Line2D]:
-    status = np.concatenate(
-        [subject.graph.nodes["status"][level.first : level.end] for level in subject.levels]
-    )
+    # A dynamic network has each node twice, with the same status.
+    levels = subject.levels[:1] if subject.is_dynamic else subject.levels
+    status = np.concatenate([subject.graph.nodes["status"][level.first : level.end] for level in levels])
     nodes = [
         Line2D(
             [],

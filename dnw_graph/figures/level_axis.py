@@ -19,12 +19,14 @@ def label_levels(axes: Axes, subject: Subject, levels: Sequence[Level], *, size:
     nodes, labels = subject.graph.nodes, []
     for level in levels:
         live = int((nodes["status"][level.first : level.end] == "live").sum())
-        labels.append(f"{level.index}\n{level.size:,}\n{live:,}\n{nodes['resolution'][level.first]}")
+        labels.append(
+            f"{subject.name_of(level)}\n{level.size:,}\n{live:,}\n{nodes['resolution'][level.first]}"
+        )
     axes.set_xticks(range(len(labels)), labels, fontsize=size)
     axes.set_xlim(-0.5, len(labels) - 0.5)
     axes.tick_params(axis="x", length=0, pad=_PAD)
     axes.annotate(
-        ROWS,
+        ROWS.replace("level", "states") if subject.is_dynamic else ROWS,
         (0, 0),
         xytext=(-6, -_PAD),
         xycoords="axes fraction",

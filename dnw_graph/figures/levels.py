@@ -16,6 +16,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from dnw_graph.analysis.densities import densities_of
+from dnw_graph.errors import InputError
 from dnw_graph.figures import style
 from dnw_graph.figures.level_axis import label_levels
 from dnw_graph.figures.subject import Subject
@@ -56,7 +57,15 @@ def flows_of(subject: Subject) -> list[Flow]:
 
 
 def levels_figure(subject: Subject) -> Figure:
-    """Arcs from level to level: thickness for edges, colour for edges beside chance; bars for nodes."""
+    """Arcs from level to level: thickness for edges, colour for edges beside chance; bars for nodes.
+
+    Raises InputError for a dynamic network, whose edges all go from the states before to those after.
+    """
+    if subject.is_dynamic:
+        raise InputError(
+            f"--kind levels shows how edges are shared among pairs of levels, and {subject.name} "
+            f"({subject.graph.attributes['network']}) has one pair; use --kind adjacency or degrees"
+        )
     figure = style.new_figure(HEIGHT, "Level-to-level flow: where the edges go", subject.title)
     axes = figure.add_subplot()
     flows = flows_of(subject)
@@ -143,12 +152,12 @@ def _explain(figure: Figure, axes: Axes, subject: Subject, flows: Sequence[Flow]
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"×{value:g}"))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.spines["outline"].set_visible(False)
-    bar.set_label("edges beside random wirings of equal budget (mean)")
+    bar.set_label("edges relative to random wirings of equal budget (mean)")
     total = sum(flow.edges for flow in flows)
     skipping = sum(flow.edges for flow in flows if flow.target - flow.source > 1)
     chance = sum(flow.chance for flow in flows if flow.target - flow.source > 1)
     share, expected = skipping / max(total, 1), chance / max(total, 1)
-    text = "numbers: edges, and edges beside those of random wirings (×1: as many); "
+    text = "numbers: edges, and their ratio to those of random wirings (×1: as many); "
     text += f"{share:.0%} of the edges skip a level, {expected:.0%} by chance"
     if note := subject.carry_note:
         text += f"\n{note}"

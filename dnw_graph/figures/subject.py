@@ -26,6 +26,7 @@ class Subject:
     stages  those that are drawn, in order
     about   more about it, for the title: data set, epochs
     run     the run directory; None if the wiring came from a file
+    readout  of a dynamic network: how many nodes the classifier reads, the last ones; 0: unknown
     """
 
     name: str
@@ -34,6 +35,7 @@ class Subject:
     stages: tuple[Stage, ...]
     about: dict[str, str] = field(default_factory=dict)
     run: Path | None = None
+    readout: int = 0
 
     @property
     def layout(self) -> Layout:
@@ -44,6 +46,15 @@ class Subject:
         """Levels of the drawn stages, input levels included."""
         found = {level.index: level for stage in self.stages for level in stage.levels}
         return [found[index] for index in sorted(found)]
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether the graph is that of one evaluation of many."""
+        return self.layout.evaluations is not None
+
+    def name_of(self, level: Level) -> str:
+        """For an axis: its number, or which states of a dynamic network it holds."""
+        return ("before", "after")[level.index] if self.is_dynamic else str(level.index)
 
     @property
     def is_whole(self) -> bool:
@@ -71,9 +82,25 @@ class Subject:
     @property
     def title(self) -> str:
         """The heading with the moment of training, and how many nodes and edges are drawn."""
-        moment = f", {self.about['moment']}" if "moment" in self.about else ""
-        nodes = sum(level.size for level in self.levels)
-        return f"{self.heading}{moment}: {nodes:,} nodes, {len(self.edges):,} edges"
+        return self.titled(self.about.get("moment", ""))
+
+    def titled(self, moment: str) -> str:
+        """The heading with another moment, or span, of training; empty: none."""
+        # The levels of a dynamic network are the same nodes, before and after an evaluation.
+        levels = self.levels[:1] if self.is_dynamic else self.levels
+        nodes = sum(level.size for level in levels)
+        when = f", {moment}" if moment else ""
+        times = self.layout.evaluations
+        applied = "" if times is None else f", applied {times} times" if times else ", applied by a solver"
+        return f"{self.heading}{when}: {nodes:,} nodes, {len(self.edges):,} edges{applied}"
+
+    @property
+    def span(self) -> str:
+        """Which epochs a figure of the whole training shows; empty where nothing is stored."""
+        from dnw_graph.runs.history import history_of
+
+        epochs = history_of(self.run).epochs if self.run is not None else ()
+        return f"epochs {epochs[0]} to {epochs[-1]}" if epochs else ""
 
     @property
     def carry_note(self) -> str:
@@ -120,6 +147,8 @@ def read_subject(path: str | Path, checkpoint: str | None = None) -> Subject:
 
 def _of_run(path: Path, checkpoint: str | None) -> Subject:
     from dnw_graph.interchange.extract import graph_of
+    from dnw_graph.models.dynamic import DynamicBody
+    from dnw_graph.models.network import WiredNetwork
     from dnw_graph.runs.checkpoint import read_state
     from dnw_graph.runs.directory import locate_checkpoint, run_of
     from dnw_graph.runs.load import load_run
@@ -133,7 +162,22 @@ def _of_run(path: Path, checkpoint: str | None) -> Subject:
             "a wired one"
         )
     run = run_of(directory)
-    epoch = read_state(directory).get("position", {}).get("epoch", 0)
-    moment = f"after {epoch} epoch{'s' * (epoch != 1)}" if epoch else "before training"
+    position = read_state(directory).get("position", {})
+    assert isinstance(model, WiredNetwork)
+    moment = moment_of(position.get("epoch", 0), position.get("step", 0), imported=bool(model.facts.official))
     about = {"dataset": cfg.data.dataset, "moment": moment}
-    return replace(subject_of(graph_of(model), run.name, about=about), run=run)
+    # Of no other network is it part of the drawing.
+    readout = model.body.readout if isinstance(model.body, DynamicBody) else 0
+    return replace(subject_of(graph_of(model), run.name, about=about), run=run, readout=readout)
+
+
+def moment_of(epoch: int, step: int, *, imported: bool = False) -> str:
+    """How far the training of a checkpoint has come, in words.
+
+    imported  whether the network came from a file of the 2019 program, which trained it
+    """
+    if epoch:
+        return f"after {epoch} epoch{'s' * (epoch != 1)}"
+    if step:
+        return f"after {step:,} step{'s' * (step != 1)}"
+    return "as imported" if imported else "untrained"

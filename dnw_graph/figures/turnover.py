@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from dnw_graph.errors import InputError
 from dnw_graph.figures import style
-from dnw_graph.figures.cohorts import Cohorts, changing_wirings, cohorts_of
+from dnw_graph.figures.cohorts import Cohorts, changes_of
 from dnw_graph.figures.subject import Subject
 from dnw_graph.runs.directory import RunDirectory
 from dnw_graph.runs.history import read_records
@@ -30,19 +30,18 @@ def turnover_figure(subject: Subject) -> Figure:
 
     Raises InputError for a run without stored wirings or records, and for a wiring that never changed.
     """
-    stored = changing_wirings(subject, "turnover")
+    _, cohorts = changes_of(subject, "turnover")
     assert subject.run is not None
-    cohorts = cohorts_of(stored, [stage.index for stage in subject.stages])
-    if not cohorts.entered.any():
-        rule = subject.graph.attributes.get("rule", "unknown")
-        raise InputError(
-            f"{subject.run}: no edge ever entered its wiring (rule {rule}), so there is no turnover to draw; "
-            "give a run whose rule rewires"
-        )
     records = read_records(RunDirectory(subject.run).metrics)
     if not any(record.get("kind") == "epoch" for record in records):
         raise InputError(f"{subject.run}: metrics.jsonl has no record of an epoch; train for an epoch")
-    figure = style.new_figure(HEIGHT, "Turnover: how the wiring changed over training", subject.title)
+    if any("swaps" not in record for record in records):
+        raise InputError(
+            f"{subject.run}: metrics.jsonl has a record without swaps; give a run with whole records"
+        )
+    figure = style.new_figure(
+        HEIGHT, "Turnover: how the wiring changed over training", subject.titled(subject.span)
+    )
     axes = figure.subplots(2, 2)
     _draw_entries(axes[0, 0], records, whole=subject.is_whole)
     _draw_new(axes[0, 1], cohorts)

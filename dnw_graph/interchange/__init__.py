@@ -39,6 +39,7 @@ def save_graph(
     stage: int | None = None,
     threshold: float | None = None,
     without_dead: bool = False,
+    strongest: int | None = None,
     report: Report = silent,
 ) -> None:
     """Write the wiring of a network's body, or a graph, to a file; the suffix names the format.
@@ -47,6 +48,7 @@ def save_graph(
     stage         only the levels of this stage, its input level included, and the edges between them
     threshold     only edges with |weight| >= threshold
     without_dead  no dead nodes, and no edges to them; constant nodes stay, since they change the outputs
+    strongest     only so many edges of largest |weight|, and the nodes at their ends
     report        is told now and then how many more nodes and edges have been written
 
     The bytes depend on the graph alone. A Small network's wired classifier is not in it: that is
@@ -67,14 +69,15 @@ def save_graph(
 
         model = graph_of(model)
     check_graph(model, "the graph to be saved", allow_part=True)
-    module.write(part_of(model, stage=stage, threshold=threshold, without_dead=without_dead), path, report)
+    part = part_of(model, stage=stage, threshold=threshold, without_dead=without_dead, strongest=strongest)
+    module.write(part, path, report)
 
 
 def load_graph(path: str | PathLike[str], format: str | None = None, *, trusted: bool = False) -> Graph:
     """Read a graph that `save_graph` wrote. Files are checked and may come from anywhere.
 
     format   its name (see `formats.BY_NAME`), where the suffix does not tell
-    trusted  read DGL's .bin files too: DGL's own reader is C++ code that believes its file
+    trusted  read DGL's .bin files too: DGL's own reader is C++ code that does not validate its file
 
     Raises InputError for an unknown suffix, a format that is not read, and for a file that is missing,
     damaged, too large, or no wiring.
@@ -87,7 +90,7 @@ def load_graph(path: str | PathLike[str], format: str | None = None, *, trusted:
         raise InputError(f"{path}: {found.unread}; load one of {', '.join(READABLE)}")
     if found.trusted_only and not trusted:
         raise InputError(
-            f"{path}: DGL's own reader believes whatever a file says; give trusted=True for a file of yours, "
+            f"{path}: DGL's own reader does not validate files; give trusted=True for a file of your own, "
             f"or load one of {', '.join(READABLE)}"
         )
     graph: Graph = found.load().read(path)

@@ -15,7 +15,7 @@ import numpy as np
 from dnw_graph.dependencies import load_dgl
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.check import check_graph
-from dnw_graph.interchange.file import read_bytes
+from dnw_graph.interchange.file import read_bytes, temporary_beside
 from dnw_graph.interchange.graph import Graph
 from dnw_graph.interchange.graph_libraries import to_dgl
 from dnw_graph.interchange.schema import NODE_FIELDS
@@ -34,8 +34,9 @@ def write(graph: Graph, path: Path, report: Report = silent) -> None:
 
     dgl = load_dgl()
     attributes = np.frombuffer(to_json(graph.attributes).encode(), dtype=np.uint8)
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = None
     try:
+        temporary = temporary_beside(path)
         # DGL says nothing of a disk that is full or not there.
         temporary.write_bytes(b"")
         dgl.save_graphs(str(temporary), [to_dgl(graph)], {"attributes": torch.from_numpy(attributes.copy())})
@@ -45,7 +46,8 @@ def write(graph: Graph, path: Path, report: Report = silent) -> None:
         reason = getattr(error, "strerror", None) or "DGL failed"
         raise InputError(f"{path}: cannot be written ({reason}); choose another place") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
     report(graph.num_nodes + graph.num_edges)
 
 

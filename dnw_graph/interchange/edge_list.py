@@ -48,7 +48,7 @@ def read(path: Path) -> Graph:
     next(read_chunks(edges, MAX_TEXT_BYTES), b"")
     for beside in (nodes, attributes):
         if not beside.exists():
-            raise InputError(f"{where}: {beside.name} is not beside it; keep the three files together")
+            raise InputError(f"{where}: {beside.name} is missing next to it; keep the three files together")
     about = from_json(read_text(attributes), str(attributes), "it is")
     if not isinstance(about, dict) or not isinstance(about.get("types", {}), dict):
         raise InputError(f"{attributes}: is no description of a graph; give the file that dnw-graph wrote")

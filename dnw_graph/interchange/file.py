@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from dnw_graph.errors import InputError
+from dnw_graph.limits import open_file
 
 # A file beyond these is refused; the ImageNet wiring (158,944 edges) takes 3 MB as .npz, 19 MB as text.
 MAX_BYTES = 512 << 20
@@ -26,10 +29,11 @@ def write_text(path: Path, chunks: Iterable[str]) -> None:
 
 def write_files(files: Mapping[Path, Iterable[bytes]]) -> None:
     """Write all of these files, or leave what was there. Raises InputError like `write_bytes`."""
-    temporaries = {path: path.with_name(f".{path.name}.new") for path in files}
+    temporaries: dict[Path, Path] = {}
     at = next(iter(files))
     try:
         for at, chunks in files.items():
+            temporaries[at] = temporary_beside(at)
             with temporaries[at].open("wb") as file:
                 file.writelines(chunks)
         for at, temporary in temporaries.items():
@@ -39,6 +43,18 @@ def write_files(files: Mapping[Path, Iterable[bytes]]) -> None:
     finally:
         for temporary in temporaries.values():
             temporary.unlink(missing_ok=True)
+
+
+def temporary_beside(path: Path) -> Path:
+    """Where this process writes a file until it is whole; of two that write one file, each has its own.
+
+    Raises OSError for a directory, and for a pipe or device: a file would take its place.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.ENXIO, "it is a pipe or device, not a file")
+    return path.with_name(f".{path.name}.{os.getpid()}.new")
 
 
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
@@ -58,10 +74,7 @@ def read_chunks(path: Path, limit: int) -> Iterator[bytes]:
     """The content of a file, piece by piece. Raises InputError like `read_bytes`."""
     total = 0
     try:
-        # Pipes and devices have no end.
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path}: is no file; give the path of a graph file")
-        with path.open("rb") as file:
+        with open_file(path) as file:
             while chunk := file.read(_CHUNK):
                 total += len(chunk)
                 if total > limit:

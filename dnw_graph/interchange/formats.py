@@ -56,6 +56,8 @@ def find_format(path: Path, name: str | None = None) -> Format:
     """The format by its name, or else by the suffix of the file. Raises InputError if there is none, or if
     the file has the suffix of another format than the one named.
     """
+    if not path.name:
+        raise InputError(f'"{path}": is no name of a file; give one, such as wiring.graphml')
     of_suffix = FORMATS.get(path.suffix.lower())
     if name is None:
         if of_suffix is None:

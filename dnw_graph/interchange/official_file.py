@@ -37,6 +37,10 @@ _FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 _PICKLES_OF_OLD_FILES = 5
 
 
+# Each may make an object of 70 bytes.
+_MOST_OPCODES = 1_000_000
+
+
 class _Inert:
     """Stands for what is not a tensor; keeps nothing of it."""
 
@@ -122,7 +126,9 @@ def _globals(data: bytes) -> Iterator[str]:
 
 
 def _named(stream: io.BytesIO) -> Iterator[str]:
-    for code, argument, _ in pickletools.genops(stream):
+    for number, (code, argument, _) in enumerate(pickletools.genops(stream)):
+        if number >= _MOST_OPCODES:
+            raise ValueError("a checkpoint of a thousand tensors has some 30,000 pickled pieces")
         if code.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"):
             raise ValueError(f"torch writes no {code.name}")
         if code.name == "GLOBAL":

@@ -1,7 +1,8 @@
 """A part of a wiring: one stage, strong edges only, or without dead nodes.
 
 The graph attribute `part` says what was left out: `stage` (the only one that is there), `threshold` (edges of
-smaller magnitude are gone), `without_dead` (true). Where nodes are gone, it also has `levels`, those of the
+smaller magnitude are gone), `strongest` (so many edges are left, and the nodes at their ends), `without_dead`
+(true). Where nodes are gone, it also has `levels`, those of the
 whole wiring, and `readout` (true where the last level starts from states of the level before); the nodes keep
 their numbers.
 """
@@ -25,6 +26,7 @@ from dnw_graph.program.status import node_status
 _TYPES: dict[str, tuple[type, ...]] = {
     "stage": (int,),
     "threshold": (int, float),
+    "strongest": (int,),
     "without_dead": (bool,),
     "levels": (list,),
     "readout": (bool,),
@@ -32,17 +34,24 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def part_of(
-    graph: Graph, *, stage: int | None = None, threshold: float | None = None, without_dead: bool = False
+    graph: Graph,
+    *,
+    stage: int | None = None,
+    threshold: float | None = None,
+    without_dead: bool = False,
+    strongest: int | None = None,
 ) -> Graph:
     """The part of a graph that is left, or the graph itself where nothing is asked for.
 
     stage         keep the levels of this stage, its input level included, and the edges between them
     threshold     drop edges with |weight| < threshold; the nodes' status is then that of what is left
     without_dead  drop dead nodes and their edges. Constant nodes stay, since they change the outputs
-    Raises InputError for a stage that is not there, a threshold that is no magnitude, or a graph of which
-    something was left out before.
+    strongest     of what is left, keep so many edges of largest |weight| (of equals the first), their ends;
+                  the nodes' status stays that of the whole
+    Raises InputError for a stage that is not there, a threshold that is no magnitude, a number of edges that
+    is none, or a graph of which something was left out before.
     """
-    if stage is None and threshold is None and not without_dead:
+    if stage is None and threshold is None and strongest is None and not without_dead:
         return graph
     where = "the graph"
     if stage is not None:
@@ -73,11 +82,27 @@ def part_of(
     if without_dead:
         part["without_dead"] = True
         kept &= nodes["status"] != "dead"
+    if strongest is not None:
+        if isinstance(strongest, bool) or strongest < 1:
+            raise InputError(f"strongest {strongest} leaves no edge; give 1 or more")
+        part["strongest"] = int(strongest)
+        edges = {name: values[_strongest(edges, kept, strongest)] for name, values in edges.items()}
+        used = np.zeros(graph.num_nodes, dtype=bool)
+        used[edges["source"]] = used[edges["target"]] = True
+        kept &= used
     if not kept.all():
         part["levels"] = [row._asdict() for row in level_rows(layout, side)]
         part["readout"] = layout.has_starts
         nodes, edges = _without(nodes, edges, kept)
     return Graph(nodes, edges, {**graph.attributes, "part": part})
+
+
+def _strongest(edges: dict[str, Array], kept: Array, count: int) -> Array:
+    """Positions of `count` edges between nodes that are kept, in the order of the file."""
+    there = np.flatnonzero(kept[edges["source"]] & kept[edges["target"]])
+    order = there[np.argsort(-np.abs(edges["weight"][there]), kind="stable")]
+    positions: Array = np.sort(order[:count])
+    return positions
 
 
 def _status(layout: Layout, before: Array, edges: dict[str, Array]) -> Array:

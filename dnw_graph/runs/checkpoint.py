@@ -10,6 +10,7 @@ moment one is complete, `last`, or between two renames `last.1`.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -23,11 +24,18 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from dnw_graph.errors import InputError
+from dnw_graph.limits import read_file
 from dnw_graph.runs.state import DamagedError, check_state, damaged, parse_state
 
 FORMAT = "dnw-graph checkpoint"
 VERSION = 2
 """1 had no checksum of state.json."""
+
+_MOST_STATE = 256 << 20
+"""Bytes of state.json: 30,000 for every process, and the names of classes."""
+
+# What the system says where a file is not what was written; other refusals, as of permissions, pass.
+_OF_DAMAGE = (errno.EIO, errno.EISDIR, errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EFBIG)
 
 
 def write_checkpoint(
@@ -108,13 +116,13 @@ def read_state(directory: Path) -> dict[str, Any]:
     """state.json. Raises InputError if it is missing, damaged, of another kind or of a newer version."""
     path = directory / "state.json"
     try:
-        text = path.read_bytes()
+        text = read_file(path, _MOST_STATE)
     except FileNotFoundError:
         raise DamagedError(
             f"{directory}: no checkpoint here (state.json is missing); give a directory that has one."
         ) from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from None
+        raise _unreadable(path, error) from None
     state = parse_state(text, path)
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise DamagedError(
@@ -158,13 +166,17 @@ def _digest_of(text: bytes) -> bytes:
 
 def _known_digest(directory: Path) -> bytes | None:
     try:
-        return (directory / "state.json.sha256").read_bytes()
+        return read_file(directory / "state.json.sha256", 1 << 10)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise InputError(
-            f"{error.filename}: cannot be read ({error.strerror}); check its permissions."
-        ) from None
+        raise _unreadable(directory / "state.json.sha256", error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    if error.errno in _OF_DAMAGE:
+        return damaged(path, f"cannot be read ({error.strerror})")
+    return InputError(f"{path}: cannot be read ({error.strerror}); check its permissions.")
 
 
 def _read(directory: Path, name: str, state: Mapping[str, Any]) -> bytes:
@@ -174,11 +186,11 @@ def _read(directory: Path, name: str, state: Mapping[str, Any]) -> bytes:
         size = path.stat().st_size
         if size != expected["bytes"]:
             raise damaged(path, f"has {size} bytes instead of {expected['bytes']}")
-        data = path.read_bytes()
+        data = read_file(path, size)
     except FileNotFoundError:
         raise damaged(path, "is missing") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from None
+        raise _unreadable(path, error) from None
     if hashlib.sha256(data).hexdigest() != expected["sha256"]:
         raise damaged(path, "is not what was written (its SHA-256 differs)")
     return data

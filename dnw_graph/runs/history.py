@@ -14,7 +14,12 @@ import numpy.typing as npt
 from dnw_graph.errors import InputError
 from dnw_graph.interchange.archive import Archive
 from dnw_graph.interchange.file import MAX_BYTES, read_bytes
+from dnw_graph.limits import read_file
 from dnw_graph.runs.directory import WIRING_VERSION, RunDirectory
+
+# As `RunDirectory.wiring` writes an epoch: one name for each.
+_NAME = re.compile(r"epoch_([0-9]{4}|[1-9][0-9]{4,9})\.npz")
+_MOST = 2**53
 
 Wiring = dict[str, npt.NDArray[np.int64]]
 """Selected candidate ids [k] of every stage, ascending: stage_0, …, and head of a wired classifier."""
@@ -42,7 +47,7 @@ class History:
 
 def history_of(run: str | Path) -> History:
     """Which wirings a run directory holds; none in that of a dense network."""
-    names = [re.fullmatch(r"epoch_(\d+)\.npz", each.name) for each in (Path(run) / "wiring").glob("*.npz")]
+    names = [_NAME.fullmatch(each.name) for each in (Path(run) / "wiring").glob("*.npz")]
     return History(Path(run), tuple(sorted(int(name[1]) for name in names if name)))
 
 
@@ -72,7 +77,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     Raises InputError if the file is missing or damaged.
     """
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]
+        lines = read_file(path, MAX_BYTES).split(b"\n")[:-1]
         records = [json.loads(line) for line in lines]
     except OSError as error:
         raise InputError(
@@ -80,9 +85,26 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         ) from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is damaged ({error}); mend or remove the line") from None
-    if not all(isinstance(record, dict) for record in records):
-        raise InputError(f"{path}: is damaged (a line is no JSON object); mend or remove the line")
+    for number, record in enumerate(records, start=1):
+        if (why := _wrong(record)) is not None:
+            raise InputError(f"{path}: line {number} is damaged ({why}); mend or remove the line")
     return records
+
+
+def _wrong(record: Any) -> str | None:
+    """Why a value is no record of a training; None if it is one."""
+    if not isinstance(record, dict):
+        return "it is no JSON object"
+    if record.get("kind") not in ("step", "epoch"):
+        return f"its kind is {record.get('kind')!r:.40}, not step or epoch"
+    for name in ("epoch", "step"):
+        if type(found := record.get(name)) is not int or not 1 <= found <= _MOST:
+            return f"its {name} is {found!r:.40}, not a number from 1"
+    for name, value in record.items():
+        is_number = type(value) in (int, float) and abs(value) <= _MOST
+        if name != "kind" and not is_number:
+            return f"{name!r:.40} is {value!r:.40}, not a finite number"
+    return None
 
 
 def _damaged(path: Path, why: str) -> InputError:

@@ -12,8 +12,18 @@ from types import TracebackType
 from typing import Any
 
 from dnw_graph.errors import InputError
+from dnw_graph.limits import open_file
 
 VERSION = 1
+
+
+def tag_of(kind: str, name: str) -> str:
+    """TensorBoard's name of a number, kind `step` or `epoch`.
+
+    Groups are shown in the order of the alphabet: accuracy and loss come first, the wiring's curves last.
+    """
+    group = "accuracy" if "top" in name else "loss" if name.endswith("loss") else "progress"
+    return f"{group}/{kind}_{name}"
 
 
 class Journal:
@@ -36,6 +46,8 @@ class Journal:
         self.writer: Any = None
         self.notice: str | None = None
         with self.telling():
+            if metrics.exists():
+                open_file(metrics).close()  # Opened to write, a pipe would make us wait for its reader.
             self._file = metrics.open("ab", buffering=0)
             self._cut(position)
         if tensorboard is not None:
@@ -60,8 +72,7 @@ class Journal:
         with self.telling(self._tensorboard):
             for name, value in record.items():
                 if name not in ("kind", "step", "epoch"):
-                    group = "epoch" if record["kind"] == "epoch" else "step"
-                    self.writer.add_scalar(f"{group}/{name}", value, record["step"])
+                    self.writer.add_scalar(tag_of(record["kind"], name), value, record["step"])
 
     def position(self) -> int:
         """Bytes of metrics.jsonl, all of them on the disk."""
@@ -74,7 +85,8 @@ class Journal:
         return end
 
     def _cut(self, position: int) -> None:
-        known = self._path.read_bytes()[:position]
+        with open_file(self._path) as file:
+            known = file.read(min(position, os.fstat(file.fileno()).st_size))
         whole = known.rfind(b"\n") + 1
         if whole < position:
             what = "ends inside a line" if whole < len(known) else "ends there"

@@ -115,23 +115,28 @@ def join(device: str) -> Iterator[World]:
     if size == 1:
         yield World(0, 1, where)
         return
-    # Host tensors always travel by gloo, so that small decisions never wait for the device.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if where.type == "cuda" else "gloo")
     try:
+        # Host tensors always travel by gloo, so that small decisions never wait for the device.
+        dist.init_process_group("cpu:gloo,cuda:nccl" if where.type == "cuda" else "gloo")
         yield World(rank, size, where)
     except RuntimeError as error:
         # Not left cleanly: the others are gone, and leaving waits for them.
         if not _LOST.search(str(error)):
-            dist.destroy_process_group()
+            _leave()
             raise
         raise InputError(
             f"another process of this run ended, so this one (rank {rank} of {size}) stopped too; that "
             "process or the system's log tells why; --resume auto goes on from the last checkpoint."
         ) from None
     except BaseException:
-        dist.destroy_process_group()
+        _leave()
         raise
     dist.destroy_process_group()
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def choose_device(device: str, local_rank: int = 0) -> torch.device:

@@ -183,6 +183,11 @@ class Session:
             # From the files, since the epoch before may have been another process.
             history = history_of(self.run.path)
             before = history.wiring(epoch - 1) if epoch - 1 in history.epochs else None
+            if before is not None and before.keys() != self.learner.model.wirings().keys():
+                raise InputError(
+                    f"{self.run.wiring(epoch - 1)}: is the wiring of another network; remove it, then go on "
+                    "with --resume auto."
+                )
             if self._wiring_log is None:
                 # Pictures need matplotlib, of which a run without TensorBoard has no use.
                 from dnw_graph.training.wiring_log import WiringLog

@@ -29,18 +29,18 @@ class WiringLog:
     def add(self, now: Stored, before: Stored | None, step: int) -> None:
         """The stored wiring of an epoch, that of the epoch before if there is one, optimiser steps done.
 
-        Curves `density/level_U_to_V`: edges per hundred candidates; `new_edges/STAGE`: edges that were not in
-        the wiring of the epoch before. Picture `adjacency`.
+        Curves `wiring_density/level_U_to_V`: edges per hundred candidates; `wiring_new_edges/STAGE`: edges
+        that were not in the wiring of the epoch before. Picture `adjacency`.
         """
         wiring = wiring_from_ids(self._layout, [now[f"stage_{each.index}"] for each in self._layout.stages])
         percent = 100 * densities_of(wiring).density
         for source, target in zip(*np.nonzero(~np.isnan(percent)), strict=True):
-            tag = f"density/level_{source}_to_{target}"
+            tag = f"wiring_density/level_{source}_to_{target}"
             self._writer.add_scalar(tag, percent[source, target], step)
         if before is not None:
             for name, ids in now.items():
                 new = np.setdiff1d(ids, before[name], assume_unique=True)
-                self._writer.add_scalar(f"new_edges/{name}", len(new), step)
+                self._writer.add_scalar(f"wiring_new_edges/{name}", len(new), step)
         self._writer.add_image("adjacency", self._picture(wiring), step, dataformats="HWC")
 
     def _picture(self, wiring: Wiring) -> npt.NDArray[np.uint8]:
@@ -54,7 +54,7 @@ class WiringLog:
             if self._screen is None:
                 title, line = "Adjacency: which nodes send to which", "one picture per epoch, on one scale"
                 figure = style.new_figure(HEIGHT, title, line, width=WIDTH, dpi=DPI)
-                self._images = draw_panels(figure, self._layout.stages, parts, limits_of(parts))
+                self._images = draw_panels(figure, self._layout, self._layout.stages, parts, limits_of(parts))
                 self._screen = Screen(figure, self._images)
             for image, part in zip(self._images, parts, strict=True):
                 image.set_data(part.percent)

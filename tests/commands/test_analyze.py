@@ -47,13 +47,14 @@ def nine_file(tmp_path, nine_nodes) -> Path:
 
 def test_a_run_is_printed_whole(run, capsys):
     """Every table, no line broken although stdout is no terminal."""
-    assert main(["analyze", str(run), "--draws", "2"]) == 0
+    assert main(["analyze", str(run), "--draws", "2", "--all"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     lines = out.splitlines()
     assert lines[0] == f"{run}: tiny_static, rule top_k"
     assert "2 graphs with as many edges in each stage" in lines[1]
     for title in (
+        "Summary",
         "Size",
         "Status",
         "Degrees",
@@ -67,6 +68,39 @@ def test_a_run_is_printed_whole(run, capsys):
         assert any(line.startswith(title) for line in lines)
     (size,) = (line.split() for line in lines if line.strip().startswith("all") and "264,960" in line)
     assert size == ["all", "wiring", "900", "300", "264,960", "0.113"]
+
+
+def test_a_summary_of_nine_nodes_to_the_letter(nine_file, capsys):
+    """Seven edges between 9 nodes, 4 live; 6 edges climb one level and one climbs two."""
+    assert main(["analyze", "--draws", "0", str(nine_file)]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines() if line.strip(" ─")]
+    assert lines == [
+        f"{nine_file}: mobilenet_v1, rule top_k",
+        "Summary",
+        "wiring",
+        "nodes 9",
+        "nodes on a path from stem to classifier (live) 4",
+        "edges 7",
+        "candidate edges 18",
+        "edges between live nodes, % 57.14",
+        "edges that skip a level, % 14.29",
+        "paths from stem to classifier 2",
+        "their mean length, in edges 2.50",
+        "nodes that receive more edges than chance gives 0",
+        "nodes that send more edges than chance gives 0",
+        "edge ends at the busiest tenth of the nodes, % 21.43",
+        "All tables: add --all. All numbers, in a file: add -o FILE.csv.",
+        f"{nine_file}: no turnover, for the file holds the wiring of one moment; give the run directory",
+    ]
+
+
+def test_a_summary_has_a_column_for_each_wiring(run, capsys):
+    """They have the same random graphs, which come once, and a sentence about what they share."""
+    assert main(["analyze", str(run), str(run), "--draws", "2"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [str(run), str(run), "random"] in lines
+    assert ["edges", "300", "300"] in lines
+    assert any(line[-5:-3] == ["have", "300"] or "300 edges in common" in " ".join(line) for line in lines)
 
 
 def test_one_measure_of_nine_nodes_to_the_letter(nine_file, capsys):
@@ -114,6 +148,7 @@ def test_without_stored_wirings_there_is_no_turnover(run, tmp_path, capsys):
         (["{run}", "{nine}"], "is of another network (mobilenet_v1, 9 nodes in 4 levels)"),
         (["{nine}", "--measure", "turnover"], "no turnover, for the file holds the wiring of one moment"),
         (["{nine}", "--measure", "degree"], "measure 'degree' is unknown"),
+        (["{nine}", "--all", "--measure", "size"], "--all prints the tables of all measures"),
         (["{nine}", "-o", "a.txt"], "a.txt: the suffix '.txt' names no format for analyses"),
         (["{nine}", "-o", "nowhere/a.csv"], "nowhere/a.csv: cannot be written"),
         (["{nine}", "--draws", "-1"], "-1 random graphs cannot be drawn"),
@@ -144,4 +179,4 @@ def test_the_tool_is_the_command(nine_file):
     code = [sys.executable, "tools/analyze.py", str(nine_file), "--draws", "2"]
     done = subprocess.run(code, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Paths from stem to classifier" in done.stdout
+    assert "paths from stem to classifier" in done.stdout

@@ -1,4 +1,4 @@
-"""The demo: it ends with a run, a wiring file and a picture, and overwrites nothing."""
+"""The demo: it ends with two runs side by side, a wiring file and a picture, and overwrites nothing."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import dnw_graph as dg
+from dnw_graph.analysis.wiring import Wiring
 from dnw_graph.commands import demo
 from dnw_graph.commands.main import main
 from dnw_graph.data import digits
 from dnw_graph.data.arrays import ImageArrays
+from dnw_graph.graph.status import STATUS_NAMES
 
 
 @pytest.fixture
@@ -27,36 +30,50 @@ def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digits, "read", some)
 
 
+def used_edges(wiring: Wiring) -> int:
+    alive = wiring.status == STATUS_NAMES.index("live")
+    return int((alive[wiring.source] & alive[wiring.target]).sum())
+
+
 @pytest.mark.usefixtures("few_digits")
-def test_demo_leaves_run_wiring_and_picture(
+def test_demo_leaves_runs_wiring_and_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "demo").mkdir(parents=True)
     (tmp_path / "runs" / "demo" / "mine.txt").write_text("precious")
 
-    assert main(["demo", "--set", "training.epochs=2"]) == 0
+    assert main(["demo", "--set", "training.epochs=1", "model.edges=1500"]) == 0
 
     assert [each.name for each in (tmp_path / "runs" / "demo").iterdir()] == ["mine.txt"]
     place = tmp_path / "runs" / "demo-2"
     graph = dg.load_graph(place / "wiring.graphml")
-    assert (graph.num_nodes, graph.num_edges) == (900, 32_000)
+    assert (graph.num_nodes, graph.num_edges) == (900, 1500)
     assert graph.attributes["class_names"] == [str(digit) for digit in range(10)]
     assert graph.attributes["preprocessing"]["size"] == 32
     assert (place / "wiring.png").read_bytes().startswith(b"\x89PNG")
     said = capsys.readouterr().out
+    learned, random = (dg.analysis.wiring_of(path) for path in (place, tmp_path / "runs" / "demo-2-random"))
+    assert np.intersect1d(learned.id, random.id).size < 100
+    cells = {
+        line.split()[0]: line.split()
+        for line in said.splitlines()
+        if line.startswith((" learned", " random"))
+    }
+    assert [row[1] for row in cells.values()] == ["1,500", "1,500"]
+    assert [row[2] for row in cells.values()] == [f"{used_edges(each):,}" for each in (learned, random)]
     for what in (
-        "top-1",
+        "test accuracy",
         "runs/demo-2/wiring.graphml",
         "runs/demo-2/wiring.png",
-        "tensorboard --logdir runs/demo-2",
+        "tensorboard --logdir runs",
     ):
         assert what in said
     python, shell = said.split("more pictures")
     exec("\n".join(line.strip() for line in python.splitlines() if line.startswith("    ")))
-    assert "900 nodes and 32000 edges" in capsys.readouterr().out
+    assert "900 nodes and 1500 edges" in capsys.readouterr().out
     commands = [shlex.split(line) for line in shell.splitlines() if line.startswith("    ")]
-    assert [main(command[1:]) for command in commands[:-1]] == [0, 0]
+    assert [main(command[1:]) for command in commands[:-1]] == [0, 0, 0]
     assert {each.name for each in place.iterdir()} >= {"adjacency.png", "wiring.gexf"}
 
 

@@ -10,7 +10,9 @@ import pytest
 from dnw_graph.figures import style
 from dnw_graph.figures.adjacency import adjacency_figure
 from dnw_graph.figures.binned import binned, group_width, range_of
-from dnw_graph.figures.subject import Subject
+from dnw_graph.figures.subject import Subject, subject_of
+from dnw_graph.interchange.extract import graph_of
+from dnw_graph.models.tiny_static import tiny_static
 
 
 def test_nine_nodes_by_hand(subject: Subject) -> None:
@@ -43,6 +45,17 @@ def test_a_panel_per_stage_with_an_image_per_pair_of_levels(subject: Subject, te
     said = texts(figure)
     for words in ("to level (nodes)", "no candidates", "% of the candidates", "9 nodes, 7 edges"):
         assert words in said
+
+
+def test_what_feeds_the_readout_is_marked(texts: Any) -> None:
+    """Levels of 3, 4 and 5 nodes: 9, 10 and 11 are the last three of the third."""
+    model = tiny_static(rule="top_k", num_classes=2, groups=(3, 4, 5), readout=3, edges=20)
+    subject = subject_of(graph_of(model))
+    figure = adjacency_figure(subject)
+    assert "3 nodes that feed the readout directly, too" in texts(figure)
+    panel = next(each for each in figure.axes if each.get_title().startswith("stage 0"))
+    bars = [line.get_xydata().tolist() for line in panel.lines if line.get_linewidth() == 4]
+    assert bars == [[[9, 1], [12, 1]], [[0, 9], [0, 12]]]
 
 
 def test_the_thinnest_cell_is_seen() -> None:

@@ -52,6 +52,7 @@ def test_panels_and_legends(run_subject: Subject, texts: Any) -> None:
     assert len(figure.axes) == 4
     said = texts(figure)
     for words in (
+        "rule top_k, epochs 0 to 3: 40 nodes",
         "the start",
         "epoch 3",
         "test accuracy (top-1)",
@@ -82,7 +83,9 @@ def test_what_has_no_turnover_is_refused(tmp_path: Path, make_run: Any, subject:
         turnover_figure(subject)
     with pytest.raises(InputError, match=r"has one stored wiring, of epoch 0, and --kind turnover needs two"):
         turnover_figure(read_subject(make_run(tmp_path / "new", epochs=0)))
-    with pytest.raises(InputError, match=r"no edge ever entered its wiring \(rule random\)"):
+    with pytest.raises(
+        InputError, match=r"no edge ever entered its wiring \(rule random\), so --kind turnover"
+    ):
         turnover_figure(read_subject(make_run(tmp_path / "random", rule="random")))
     bare = make_run(tmp_path / "bare")
     (bare / "metrics.jsonl").write_text("")

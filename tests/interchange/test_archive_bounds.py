@@ -7,15 +7,12 @@ import pickle
 import struct
 import tracemalloc
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dnw_graph.data.idx import read_idx
 from dnw_graph.errors import InputError
@@ -149,45 +146,3 @@ def test_odd_tensors_are_refused_by_name(tmp_path, value, why, old):
     torch.save({"model": {"x": value}}, tmp_path / "a.pt", _use_new_zipfile_serialization=not old)
     with pytest.raises(InputError, match=why):
         read_official_file(tmp_path / "a.pt")
-
-
-def fuzz(path: Path, whole: bytes, read: Callable[[Path], object], examples: int) -> None:
-    """Whatever stands in the place of some bytes, there is a value or one sentence."""
-
-    @settings(max_examples=examples, deadline=None)
-    @given(st.floats(0, 1), st.integers(0, 8), st.binary(max_size=8), st.booleans())
-    def law(at: float, cut: int, new: bytes, truncate: bool) -> None:
-        start = int(at * len(whole))
-        path.write_bytes(whole[:start] + new + (b"" if truncate else whole[start + cut :]))
-        said = ""
-        try:
-            read(path)
-        except InputError as error:
-            said = str(error)
-        assert "\n" not in said
-
-    law()
-
-
-@pytest.mark.parametrize("examples", [300, pytest.param(20_000, marks=pytest.mark.slow)])
-def test_broken_wirings_never_surprise(tmp_path, examples):
-    fuzz(tmp_path / "epoch_0000.npz", stored_wiring(tmp_path), read_wiring, examples)
-
-
-@pytest.mark.parametrize("examples", [60, pytest.param(3_000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("old", [False, True])
-def test_broken_official_files_never_surprise(tmp_path, examples, old):
-    state = {"module.conv1.weight": torch.ones(2, 3), "module.bn.num_batches_tracked": torch.tensor(3)}
-    content = {"epoch": 1, "best_acc1": np.float64(0.5), "model": state}
-    torch.save(content, tmp_path / "whole.pt", _use_new_zipfile_serialization=not old)
-    fuzz(tmp_path / "a.pt", (tmp_path / "whole.pt").read_bytes(), read_official_file, examples)
-
-
-@pytest.mark.parametrize("examples", [200, pytest.param(20_000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_broken_idx_files_never_surprise(tmp_path, examples, suffix):
-    import gzip
-
-    whole = bytes([0, 0, 8, 3]) + struct.pack(">3I", 3, 4, 5) + bytes(range(60))
-    whole = gzip.compress(whole) if suffix else whole
-    fuzz(tmp_path / f"images{suffix}", whole, lambda path: read_idx(path, 3), examples)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import dnw_graph as dg
 from dnw_graph.errors import InputError
 from dnw_graph.interchange import FORMATS, Graph, edge_list
 from dnw_graph.interchange.extract import graph_of
+from dnw_graph.interchange.file import write_text
 from dnw_graph.models.facts import Facts
 from dnw_graph.models.network import WiredNetwork
 
@@ -164,7 +166,7 @@ def test_formats_for_looking_are_not_read(name: str, nine_nodes: WiredNetwork, t
 @pytest.mark.needs_dgl
 def test_dgl_files_are_read_only_where_they_are_trusted(nine_nodes: WiredNetwork, tmp_path: Path) -> None:
     dg.save_graph(nine_nodes, tmp_path / "w.bin")
-    with pytest.raises(InputError, match=r"believes whatever a file says; give trusted=True"):
+    with pytest.raises(InputError, match=r"does not validate files; give trusted=True"):
         dg.load_graph(tmp_path / "w.bin")
     assert dg.load_graph(tmp_path / "w.bin", trusted=True).num_edges == 7
 
@@ -181,3 +183,40 @@ def test_csv_names_the_files_beside_it(nine_nodes: WiredNetwork, tmp_path: Path)
     dg.save_graph(nine_nodes, tmp_path / "w.csv")
     assert [each.name for each in edge_list.files_of(tmp_path / "w.csv")] == NAMES
     assert {each.name for each in tmp_path.iterdir()} == set(NAMES)
+
+
+@pytest.mark.parametrize(
+    "suffix", [".graphml", ".csv", ".npz", pytest.param(".bin", marks=pytest.mark.needs_dgl)]
+)
+def test_no_file_takes_the_place_of_a_pipe_or_folder(nine_nodes, tmp_path, suffix):
+    """Renamed onto /dev/null, a file would be there instead for everyone."""
+    pipe, folder = tmp_path / f"pipe{suffix}", tmp_path / f"folder{suffix}"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for place in (pipe, folder):
+        with pytest.raises(InputError, match=r"cannot be written \(.*\); choose another place"):
+            dg.save_graph(nine_nodes, place)
+    assert pipe.is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [folder.name, pipe.name]
+
+
+@pytest.mark.parametrize("format", ["csv", "npz"])
+def test_an_empty_name_is_refused(nine_nodes, format):
+    with pytest.raises(InputError, match="is no name of a file"):
+        dg.save_graph(nine_nodes, "", format)
+
+
+def test_two_processes_write_one_file_apart(tmp_path, monkeypatch):
+    """While one writes, another one writes the same place; what is read in the end is whole."""
+
+    def slowly():
+        yield "first"
+        with monkeypatch.context() as patch:
+            patch.setattr("dnw_graph.interchange.file.os.getpid", lambda: 7)
+            write_text(tmp_path / "w.txt", ["second"])
+        assert (tmp_path / "w.txt").read_text() == "second"
+        yield " and last"
+
+    write_text(tmp_path / "w.txt", slowly())
+    assert (tmp_path / "w.txt").read_text() == "first and last"
+    assert [path.name for path in tmp_path.iterdir()] == ["w.txt"]

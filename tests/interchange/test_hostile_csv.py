@@ -71,7 +71,7 @@ def test_csv_needs_its_files_beside_it(nine_nodes: WiredNetwork, tmp_path: Path)
     dg.save_graph(nine_nodes, tmp_path / "w.csv")
     (tmp_path / "w.nodes.csv").unlink()
     with pytest.raises(
-        InputError, match=r"w.csv: w.nodes.csv is not beside it; keep the three files together"
+        InputError, match=r"w.csv: w.nodes.csv is missing next to it; keep the three files together"
     ):
         dg.load_graph(tmp_path / "w.csv")
     (tmp_path / "w.csv").unlink()

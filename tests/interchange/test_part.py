@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -50,6 +51,20 @@ def test_threshold_keeps_strong_edges_and_says_who_lives_on(nine_nodes: WiredNet
     dead, constant = "dead", "constant"
     assert part.nodes["status"].tolist() == [dead, dead, dead, constant, dead, *[constant] * 4]
     assert part.attributes["part"] == {"threshold": 2.0}
+
+
+def test_strongest_edges_keep_their_ends_and_status(nine_nodes: WiredNetwork) -> None:
+    whole = graph_of(nine_nodes)
+    part = part_of(whole, strongest=2)
+    magnitudes = np.abs(whole.edges["weight"])
+    assert sorted(np.abs(part.edges["weight"])) == sorted(magnitudes)[-2:]
+    assert set(part.numbers.tolist()) == {node for edge in ends(part) for node in edge}
+    assert part.nodes["status"].tolist() == whole.nodes["status"][part.numbers].tolist()
+    assert part.attributes["part"]["strongest"] == 2
+    assert part_of(whole, strongest=99).num_edges == whole.num_edges
+    assert ends(part_of(whole, stage=1, strongest=1)) == [(5, 6)]
+    with pytest.raises(InputError, match="strongest 0 leaves no edge; give 1 or more"):
+        part_of(whole, strongest=0)
 
 
 def test_dead_nodes_go_and_constant_ones_stay(nine_nodes: WiredNetwork) -> None:

@@ -207,8 +207,14 @@ def test_dot_has_a_statement_for_each(nine: nn.Module, tmp_path: Path) -> None:
     text = (tmp_path / "w.dot").read_text()
     assert text.startswith("digraph wiring {\n")
     assert text.endswith("}\n")
-    edges = re.findall(r'^(\d+) -> (\d+) \[weight="([^"]*)", id="(\d+)"\];$', text, flags=re.MULTILINE)
+    edges = re.findall(r'^(\d+) -> (\d+) \[weight="([^"]*)", id="(\d+)", .*\];$', text, flags=re.MULTILINE)
     assert {(int(u), int(v)): (float(weight), int(id_)) for u, v, weight, id_ in edges} == EDGES
     assert len(re.findall(r'^\d+ \[level="\d", .*\];$', text, flags=re.MULTILINE)) == 9
     assert re.findall(r"\{rank=same; (.*)\}", text) == ["0; 1;", "2; 3;", "4; 5;", "6; 7; 8;"]
+    assert re.search(
+        r'^8 \[level="3", channel="2", .*label="3:2", fillcolor="#F9E2AE"\];$', text, re.MULTILINE
+    )
+    assert re.search(
+        r'^5 -> 6 .*color="#[0-9A-F]{6}", penwidth="[\d.]+", label="[-\d.]+"\];$', text, re.MULTILINE
+    )
     assert 'class_names="[\\"<cat>\\", \\"dog & co\\"]";' in text

@@ -21,10 +21,10 @@ from pathlib import Path
 from dnw_graph.runs.lock import RunLock
 with RunLock(Path(sys.argv[1])):
     if os.fork() == 0:
-        print("child", os.getpid(), flush=True)
+        os.write(1, b"child %d\\n" % os.getpid())
         time.sleep(60)
         os._exit(0)
-    print("held", flush=True)
+    os.write(1, b"held\\n")
     time.sleep(60)
 """
 

@@ -2,6 +2,8 @@
 
     SIGNAL_AT=KILL:37 python small_network.py train --config …
 
+Under torchrun, SIGNAL_RANK names the only process that gets the signal, SIGNAL_RESTART how often all were
+started before.
 Tests in the same process use `SMALL` alone.
 """
 
@@ -42,7 +44,10 @@ if __name__ == "__main__":
     from dnw_graph.commands.main import main
 
     NETWORKS.entries["tiny_static"] = ENTRY
-    if "SIGNAL_AT" in os.environ:
+    asked = os.environ.get
+    is_meant = asked("SIGNAL_RANK") in (None, asked("RANK"))
+    is_meant &= asked("SIGNAL_RESTART") in (None, asked("TORCHELASTIC_RESTART_COUNT"))
+    if "SIGNAL_AT" in os.environ and is_meant:
         name, _, step = os.environ["SIGNAL_AT"].partition(":")
         send_at(name, int(step))
     sys.exit(main(sys.argv[1:]))

@@ -17,17 +17,23 @@ import pytest
 from safetensors.torch import load_file
 
 SCRIPT = Path(__file__).with_name("small_network.py")
-RECIPE = ("training.epochs=3", "checkpoint.every_steps=1", "logging.every_steps=3", "training.ema_decay=0.9")
+RECIPE = (
+    "model.backend=native",
+    "training.epochs=3",
+    "checkpoint.every_steps=1",
+    "logging.every_steps=3",
+    "training.ema_decay=0.9",
+)
 TIMES = ("seconds", "val_seconds", "test_seconds", "images_per_second", "window_seconds")
 
 pytestmark = pytest.mark.slow
 
 
-def start(config: Path, run: Path) -> subprocess.Popen[str]:
+def start(config: Path, run: Path, **build: str) -> subprocess.Popen[str]:
     words = [sys.executable, str(SCRIPT), "train", "--config", str(config), "--run-dir", str(run)]
     return subprocess.Popen(
         [*words, "--resume", "auto"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **build},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -63,16 +69,29 @@ def aimed(run: Path, process: subprocess.Popen[str], give_up: float) -> None:
             return
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_killed_again_and_again_a_run_ends_as_one_that_was_not(tmp_path, config_file, seed):
+@pytest.mark.parametrize(
+    ("seed", "build", "instructions"),
+    [
+        *((seed, "installed", "") for seed in range(4)),
+        (4, "installed", "portable"),
+        (5, "sanitizers", ""),
+        (6, "sanitizers", "portable"),
+        (7, "sixteen lanes", "avx512"),
+    ],
+)
+def test_killed_again_and_again_a_run_ends_as_one_that_was_not(
+    tmp_path, config_file, other_build, seed, build, instructions
+):
+    variables = {} if build == "installed" else other_build(build)
+    variables |= {"DNW_GRAPH_INSTRUCTIONS": instructions}
     config, dice = config_file(*RECIPE), random.Random(seed)
-    whole = start(config, tmp_path / "whole")
+    whole = start(config, tmp_path / "whole", **variables)
     begun = time.monotonic()
     assert whole.communicate()[1] == ""
     lasted = time.monotonic() - begun
     kills = 0
     for attempt in range(40):
-        process = start(config, tmp_path / "run")
+        process = start(config, tmp_path / "run", **variables)
         if kills < 8:
             try:
                 process.wait(dice.uniform(0.3, 0.9) * lasted)

@@ -110,9 +110,9 @@ def test_tensorboard_shows_the_records(run, records):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(run / "tensorboard")).Reload()
-    shown = [(each.step, each.value) for each in events.Scalars("epoch/test_top1")]
+    shown = [(each.step, each.value) for each in events.Scalars("accuracy/epoch_test_top1")]
     assert shown == [(each["step"], pytest.approx(each["test_top1"])) for each in records(run, "epoch")]
-    assert "step/train_loss" in events.Tags()["scalars"]
+    assert "loss/step_train_loss" in events.Tags()["scalars"]
 
 
 def test_a_dense_baseline_trains_without_wiring(tmp_path, recipe, records):

@@ -47,17 +47,17 @@ def test_nine_nodes_by_hand(layout):
     log.add(later, start, 7)
     assert writer.scalars == {
         **{
-            (f"density/level_{pair}", 0): each
+            (f"wiring_density/level_{pair}", 0): each
             for pair, each in (("0_to_1", 25), ("0_to_2", 25), ("1_to_2", 50))
         },
         **{
-            (f"density/level_{pair}", 7): each
+            (f"wiring_density/level_{pair}", 7): each
             for pair, each in (("0_to_1", 25), ("0_to_2", 50), ("1_to_2", 25))
         },
-        ("density/level_2_to_3", 0): pytest.approx(100 / 3),
-        ("density/level_2_to_3", 7): pytest.approx(100 / 3),
-        ("new_edges/stage_0", 7): 1,
-        ("new_edges/stage_1", 7): 0,
+        ("wiring_density/level_2_to_3", 0): pytest.approx(100 / 3),
+        ("wiring_density/level_2_to_3", 7): pytest.approx(100 / 3),
+        ("wiring_new_edges/stage_0", 7): 1,
+        ("wiring_new_edges/stage_1", 7): 0,
     }
     one, two = writer.images["adjacency", 0], writer.images["adjacency", 7]
     assert one.shape == (HEIGHT * DPI, WIDTH * DPI, 3)
@@ -84,12 +84,12 @@ def test_a_run_shows_every_epoch_also_after_a_stop(tmp_path, train_small, recipe
     assert [each.step for each in pictures] == steps
     with Image.open(io.BytesIO(pictures[-1].encoded_image_string)) as picture:
         assert picture.size == (WIDTH * DPI, HEIGHT * DPI)
-    assert [each.step for each in events.Scalars("density/level_0_to_1")] == steps
+    assert [each.step for each in events.Scalars("wiring_density/level_0_to_1")] == steps
     history = history_of(run)
     stored = [history.wiring(epoch)["stage_0"] for epoch in range(3)]
     new = [len(np.setdiff1d(stored[epoch], stored[epoch - 1])) for epoch in (1, 2)]
-    assert [(each.step, each.value) for each in events.Scalars("new_edges/stage_0")] == list(
+    assert [(each.step, each.value) for each in events.Scalars("wiring_new_edges/stage_0")] == list(
         zip(steps[1:], new, strict=True)
     )
-    shown = [each.value for each in events.Scalars("epoch/swaps")]
+    shown = [each.value for each in events.Scalars("progress/epoch_swaps")]
     assert shown == [each["swaps"] for each in records(run, "epoch")]
