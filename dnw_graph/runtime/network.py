@@ -86,8 +86,8 @@ class Network:
         """
         if self.preprocessing is None:
             raise InputError(f"{self._where}: says nothing of preprocessing; call the network with an array")
-        where, pixels = _opened(image)
-        logits = self(Preprocessing.of(self.preprocessing).network_input(pixels, where))[0].astype(np.float64)
+        pixels = _opened(image)
+        logits = self(Preprocessing.of(self.preprocessing).network_input(pixels))[0].astype(np.float64)
         weights = np.exp(logits - logits.max())
         best = np.argsort(-logits, kind="stable")[:top]
         names = self.class_names or [str(number) for number in range(len(logits))]
@@ -136,17 +136,15 @@ def _checked_threads(threads: int | None) -> int:
     return threads
 
 
-def _opened(image: str | Path | Image) -> tuple[str, Image]:
-    """(what to call it, the image in RGB)"""
-    if not isinstance(image, (str, os.PathLike)):
-        return "the image", image.convert("RGB")
+def _opened(image: str | Path | Image) -> Image:
+    """The image in RGB."""
     try:
         from dnw_graph.data.decode import Unreadable, decode
     except ImportError:
         raise InputError(
             f"{image}: Pillow reads image files and is not installed; pip install 'dnw-runtime[images]'"
         ) from None
-    found = decode(os.fspath(image))
+    found = decode(os.fspath(image)) if isinstance(image, (str, os.PathLike)) else decode(image, "image")
     if isinstance(found, Unreadable):
         raise InputError(f"{found.path}: {found.reason}; give another image")
-    return str(image), found
+    return found

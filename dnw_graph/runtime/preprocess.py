@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dnw_graph.errors import InputError
 from dnw_graph.runtime.plain import count, mapping, number, record, sequence
 
 if TYPE_CHECKING:
@@ -21,25 +20,23 @@ if TYPE_CHECKING:
 _MOST_PIXELS = 1 << 14
 # From this ratio of its sides on, an image's middle is all that is looked at.
 _THIN = 32
+_BORDERS = ("left", "top", "right", "bottom")
 
 
 @dataclass(frozen=True)
 class Preprocessing:
     """A description, checked. Sides in pixels.
 
-    size         of what the network sees
-    resized      (height, width), or None
-    shorter      what the shorter side is resized to, or None
-    pad          zeros left, top, right, bottom, or None
-    centre_crop  side, or None
-    mean, std    of red, green and blue, in 0 … 1
+    size       of what the network sees
+    shorter    what the shorter side is resized to, before the centre of `size` is cut out; None: an image
+               is resized to what is left of `size` inside of the zeros
+    pad        zeros left, top, right, bottom
+    mean, std  of red, green and blue, in 0 … 1
     """
 
     size: int
-    resized: tuple[int, int] | None
     shorter: int | None
-    pad: tuple[int, int, int, int] | None
-    centre_crop: int | None
+    pad: tuple[int, int, int, int]
     mean: npt.NDArray[np.float32]
     std: npt.NDArray[np.float32]
 
@@ -47,50 +44,34 @@ class Preprocessing:
     def of(cls, description: Mapping[str, Any]) -> Preprocessing:
         """Raises ValueError for what is no description, or one of another kind."""
         given = record(dict(description), "size", "resize", "pad", "centre_crop", "mean", "std")
-        resize, pad, crop = given["resize"], given["pad"], given["centre_crop"]
-        resized = shorter = None
-        if resize is not None and "shorter_side" in mapping(resize):
-            shorter = _side(resize["shorter_side"])
-        elif resize is not None:
-            height, width = (_side(each) for each in _list(record(resize, "size")["size"], 2))
-            resized = height, width
-        if resize is not None and resize.get("interpolation") != "bilinear":
+        size, resize, pad = _side(given["size"]), given["resize"], given["pad"]
+        left, top, right, bottom = (
+            count(record(pad or dict.fromkeys(_BORDERS, 0), side)[side]) for side in _BORDERS
+        )
+        stored = [size - top - bottom, size - left - right]
+        shorter = None
+        if resize is not None and mapping(resize).get("interpolation") != "bilinear":
             raise ValueError("has a preprocessing with another interpolation than bilinear")
-        zeros = None
-        if pad is not None:
-            left, top, right, bottom = (
-                count(record(pad, side)[side]) for side in ("left", "top", "right", "bottom")
-            )
-            zeros = left, top, right, bottom
-            if max(zeros) > _MOST_PIXELS:
-                raise ValueError("has a preprocessing that pads too much")
+        if resize is not None and resize.get("shorter_side") is not None:
+            shorter = _side(resize["shorter_side"])
+        elif min(stored) < 1 or (resize is not None and resize.get("size") != stored):
+            raise ValueError(f"has a preprocessing that does not end with {size}×{size} pixels")
+        if given["centre_crop"] not in (None, size):
+            raise ValueError(f"has a preprocessing that cuts out other than {size}×{size} pixels")
         mean, std = (_channels(given[name]) for name in ("mean", "std"))
         if not (std > 0).all():
             raise ValueError("has a preprocessing with a std that is not positive")
-        return cls(
-            _side(given["size"]), resized, shorter, zeros, None if crop is None else _side(crop), mean, std
-        )
+        return cls(size, shorter, (left, top, right, bottom), mean, std)
 
-    def network_input(self, image: Image, where: str) -> npt.NDArray[np.float32]:
-        """An RGB image → [1, 3, size, size]. Raises InputError for one of a size that is not resized."""
+    def network_input(self, image: Image) -> npt.NDArray[np.float32]:
+        """An RGB image → [1, 3, size, size]."""
         if self.shorter is not None:
-            image = _resized(_without_ends(image), self.shorter)
-        if self.centre_crop is not None:
-            image = _cropped(image, self.centre_crop)
+            image = _cropped(_resized(_without_ends(image), self.shorter), self.size)
         pixels = np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
-        if self.resized is not None:
-            pixels = _interpolated(pixels, *self.resized)
-        if self.pad is not None:
+        if self.shorter is None:
             left, top, right, bottom = self.pad
-            if pixels.shape[1] + top + bottom == self.size and pixels.shape[2] + left + right == self.size:
-                pixels = np.pad(pixels, ((0, 0), (top, bottom), (left, right)))
-        if pixels.shape[1:] != (self.size, self.size):
-            height, width = pixels.shape[1:]
-            inner = self.size - (0 if self.pad is None else self.pad[1] + self.pad[3])
-            raise InputError(
-                f"{where}: has {height}×{width} pixels, expected {inner}×{inner}, since this network's "
-                "preprocessing resizes nothing; resize the image before"
-            )
+            pixels = _interpolated(pixels, self.size - top - bottom, self.size - left - right)
+            pixels = np.pad(pixels, ((0, 0), (top, bottom), (left, right)))
         scaled = pixels.astype(np.float32) / np.float32(255)
         return ((scaled - self.mean[:, None, None]) / self.std[:, None, None])[None]
 
@@ -145,6 +126,8 @@ def _cropped(image: Image, side: int) -> Image:
 
 def _interpolated(pixels: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
     """Interpolated in float32, as training does it."""
+    if pixels.shape[1:] == (height, width):
+        return pixels
     from PIL import Image
 
     resized = [
