@@ -40,7 +40,7 @@ test-matrix: test-newest .venv-lowest/installed ## The same, and with the lowest
 
 wheel: dist/built ## Build the wheel in dist/.
 
-dist/built: $(KERNELS) $(shell find dnw_graph configs -name '*.py' -o -name '*.yaml' -o -name '*.[ch]')
+dist/built: $(KERNELS) $(shell find dnw_graph configs -name '*.py' -o -name '*.yaml' -o -name '*.[ch]' -o -path '*/built/*')
 	@rm -rf build dist && $(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir dist . && rm -rf build && touch $@
 
 .venv-newest/installed: pyproject.toml

@@ -27,6 +27,7 @@ COMMANDS = (
     "count",
     "analyze",
     "visualize",
+    "view",
     "convert_official",
     "configs",
     "info",

@@ -60,9 +60,7 @@ def content_of(
         "nodes": wiring.num_nodes,
         "edges": wiring.num_edges,
         "candidates": layout.num_candidates,
-        "status": {
-            status: int((graph.nodes["status"] == status).sum()) for status in reversed(STATUS_NAMES)
-        },
+        "status": {status: int((graph.nodes["status"] == status).sum()) for status in reversed(STATUS_NAMES)},
         "levels": _levels(graph, wiring),
         "evaluations": layout.evaluations,
         "inputs": layout.inputs,

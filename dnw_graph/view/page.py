@@ -16,9 +16,7 @@ from dnw_graph.view.content import Content
 from dnw_graph.view.source import read_content
 
 
-def write_page(
-    path: str | Path, source: nn.Module | Graph | str | Path, checkpoint: str = "best"
-) -> Content:
+def write_page(path: str | Path, source: nn.Module | Graph | str | Path, checkpoint: str = "best") -> Content:
     """Write the page of a network, of a loaded graph, of a run directory, of a checkpoint, or of a file.
 
     checkpoint  which one of a run directory: best or last

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from dnw_graph.analysis.stored import StoredWirings
@@ -29,7 +31,7 @@ def past_of(wiring: Wiring, stored: StoredWirings) -> tuple[list[int], dict[str,
     gone = np.setdiff1d(np.concatenate(then), now)
     ends = wiring_from_ids(
         layout,
-        [gone[(gone >= a) & (gone < b)] - a for a, b in zip(stages[:-1], stages[1:], strict=True)],
+        [gone[(gone >= a) & (gone < b)] - a for a, b in pairwise(stages)],
     )
     # Edges of now are sorted by stage and id, and so are those that are gone.
     known = np.concatenate([now, gone])

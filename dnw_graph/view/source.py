@@ -42,7 +42,7 @@ def _of_run(path: Path, checkpoint: str) -> Content:
     directory = locate_checkpoint(path, checkpoint)
     cfg, model = load_run(directory)
     if not cfg.model.is_wired:
-        raise InputError(f"{path}: {cfg.model.network} is a dense network, which has no wiring; give a wired one")
+        raise InputError(f"{path}: {cfg.model.network} is a dense network without a wiring; give a wired one")
     graph, run = graph_of(model), run_of(directory)
     epoch = read_state(directory).get("position", {}).get("epoch", 0)
     has_past = any((run / "wiring").glob("epoch_*.npz"))

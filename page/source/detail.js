@@ -27,7 +27,7 @@ export function describeNode(page, node) {
       Number.isNaN(kernel[0]) ? null : kernelOf(kernel, colours),
       make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, ...[value].flat())]))),
     Number.isNaN(kernel[0]) ? make("p", { className: "note" }, about.evaluations === null ? "The classifier reads it; it has no kernel." : "Its kernel is that of the state before.") : null,
-    lenses(page, [["edges", "Edges"], ["paths", "Paths through it"], ["strongest", "Strongest path"]]),
+    lenses(page, [["edges", "Edges"], ["paths", "All paths"], ["strongest", "Strongest path"]]),
     lensNote(page, node),
     page.answers ? maps(page, node) : null,
     make("div", { className: "ends" },
@@ -68,7 +68,12 @@ function kernelOf(kernel, colours) {
         background: `color-mix(in srgb, ${value < 0 ? colours.negative : colours.positive} ${Math.round((85 * Math.abs(value)) / most)}%, ${colours.ground})`,
         color: Math.abs(value) / most > 0.55 ? colours.panel : colours.ink,
       },
-    }, Math.abs(value) < 0.005 ? "0" : value.toFixed(2).replace("-", "−"))));
+    }, inCell(value))));
+}
+
+/** Two digits that fit into a cell. */
+function inCell(value) {
+  return Math.abs(value) < 0.0005 ? "0" : String(Number(Math.abs(value) < 0.1 ? value.toFixed(3) : value.toPrecision(2))).replace("-", "−");
 }
 
 function lenses(page, choices) {

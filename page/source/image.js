@@ -22,11 +22,11 @@ export function prepared(picture, how, side) {
   if (now.height < height || now.width < width || (!how?.centre_crop && (now.height !== height || now.width !== width))) {
     const scale = Math.max(height / now.height, width / now.width);
     now = resized(now, Math.round(now.height * scale), Math.round(now.width * scale));
-    notes.push(`scaled to ${width}×${height} pixels`);
+    notes.push(`The image was scaled to ${width}×${height} pixels.`);
   }
   now = cut(now, height, width);
   const mean = how?.mean ?? [0, 0, 0], std = how?.std ?? [1, 1, 1];
-  if (!how) notes.push("the run records no preprocessing: values from 0 to 1");
+  if (!how) notes.push("The run records no preprocessing, so values go from 0 to 1.");
   const image = new Float32Array(3 * side * side);
   const top = Math.floor((side - height) / 2), left = Math.floor((side - width) / 2);
   for (let c = 0; c < 3; c++) {
@@ -38,7 +38,7 @@ export function prepared(picture, how, side) {
         image[to] = (now.planes[c][y * width + x] / 255 - shift) / scale;
       }
   }
-  return { image, note: notes.join("; ") };
+  return { image, note: notes.join(" ") };
 }
 
 function planesOf(rgba) {
