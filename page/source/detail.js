@@ -86,7 +86,7 @@ function lensNote(page, node) {
   if (page.lens === "edges") return null;
   if (!marked.length) return make("p", { className: "note" }, "No path from the stem to the classifier leads through it.");
   if (page.lens === "paths") return make("p", { className: "note" }, `${plural(marked.length, "edge")} lie on paths through it.`);
-  const nodes = [...new Set(marked.flatMap((edge) => [wiring.source[edge], wiring.target[edge]]).concat(node))].sort((a, b) => a - b);
+  const nodes = [...new Set([node, ...[...marked].flatMap((edge) => [wiring.source[edge], wiring.target[edge]])])].sort((a, b) => a - b);
   const product = marked.reduce((all, edge) => all * Math.abs(wiring.weight[edge]), 1);
   return make("p", { className: "note" }, `Product of |weights| ${short(product)}: `, ...nodes.flatMap((each, at) => [at ? " → " : "", page.nameOf(each)]));
 }

@@ -82,8 +82,8 @@ class Page {
     if (selected?.flow) return visible(shown.edgesOfFlow(selected.flow.source, selected.flow.target));
     if (selected) {
       const { node } = selected;
-      if (lens === "paths") return visible(Uint32Array.from(shown.edgesOfPaths(node)));
-      if (lens === "strongest") return Uint32Array.from(shown.strongestPath(node));
+      if (lens === "paths") return visible(shown.edgesOfPaths(node));
+      if (lens === "strongest") return shown.strongestPath(node);
       return visible(Uint32Array.from([...shown.edgesInto(node), ...shown.edgesFrom(node)]));
     }
     return mode === "edges" ? visible(shown.edges) : new Uint32Array(0);

@@ -144,7 +144,7 @@ class Shown {
       const a = source[edge], b = target[edge];
       if (lives(a) && lives(b) && ((up.has(a) && up.has(b)) || (down.has(a) && down.has(b)))) edges.push(edge);
     }
-    return through[node] > 0 ? edges : [];
+    return Uint32Array.from(through[node] > 0 ? edges : []);
   }
 
   /** The path through a node whose weights have the largest product, as edges; none if no path is there. */
@@ -166,8 +166,8 @@ class Shown {
       for (const edge of this.edgesFrom(at)) better(down, at, down.sum[target[edge]] + size(edge), edge, 0);
       if (carriers.has(at)) better(down, at, down.sum[carriers.get(at)], carriers.get(at), 1);
     }
-    if (up.sum[node] === -Infinity || down.sum[node] === -Infinity) return [];
     const edges = [];
+    if (up.sum[node] === -Infinity || down.sum[node] === -Infinity) return new Uint32Array(0);
     for (const [side, end] of [[up, source], [down, target]]) {
       for (let at = node; side.by[at] >= 0; ) {
         const by = side.by[at];
@@ -175,7 +175,7 @@ class Shown {
         else { edges.push(by); at = end[by]; }
       }
     }
-    return edges;
+    return Uint32Array.from(edges);
   }
 }
 
@@ -210,29 +210,41 @@ function statusOnce(shown) {
 
 /** The graph is one evaluation: nodes of level 0 are the states before, those of level 1 the states after. */
 function statusOverTime(shown) {
-  const { levels, source, target, read, about, edges } = { ...shown.wiring, edges: shown.edges };
-  const size = levels[0].size, { inputs, evaluations } = about;
-  const steps = evaluations || size;
-  const reached = [new Uint8Array(size).fill(1, 0, inputs)], used = [Uint8Array.from(read)];
-  for (let time = 0; time < steps; time++) {
-    // A solver adds what the graph gives to the state; evaluations in discrete time replace it.
-    const on = evaluations ? new Uint8Array(size) : reached[time].slice();
-    const back = evaluations ? new Uint8Array(size) : used[time].slice();
-    for (const edge of edges) {
-      if (reached[time][source[edge]]) on[target[edge] - size] = 1;
-      if (used[time][target[edge] - size]) back[source[edge]] = 1;
-    }
-    reached.push(on);
-    used.push(back);
-    if (!evaluations && String(on) === String(reached[time]) && String(back) === String(used[time])) break;
-  }
+  const { levels, about } = shown.wiring, size = levels[0].size;
   const status = new Uint8Array(2 * size);
-  for (let time = 0; time < reached.length; time++)
+  const [reached, used] = about.evaluations ? inDiscreteTime(shown) : [[new Uint8Array(size).fill(1)], [bySolver(shown)]];
+  reached.forEach((flags, time) => {
     for (let node = 0; node < size; node++) {
-      const uses = used[evaluations ? steps - time : used.length - 1][node];
-      const reaches = reached[evaluations ? time : reached.length - 1][node];
-      const found = uses ? (reaches ? LIVE : CONSTANT) : DEAD;
+      const found = used[time][node] ? (flags[node] ? LIVE : CONSTANT) : DEAD;
       if (found > status[node]) status[node] = status[node + size] = found;
     }
+  });
   return status;
+}
+
+/** [reached, used], each per evaluation. */
+function inDiscreteTime({ wiring, edges }) {
+  const { levels, about, read, source, target } = wiring, size = levels[0].size;
+  const reached = [new Uint8Array(size).fill(1, 0, about.inputs)], used = [read];
+  for (let time = 0; time < about.evaluations; time++) {
+    const on = new Uint8Array(size), back = new Uint8Array(size);
+    for (const edge of edges) {
+      if (reached.at(-1)[source[edge]]) on[target[edge] - size] = 1;
+      if (used[0][target[edge] - size]) back[source[edge]] = 1;
+    }
+    reached.push(on);
+    used.unshift(back);
+  }
+  return [reached, used];
+}
+
+/** What is used; a solver's steps depend on all images together, so that every state depends on them. */
+function bySolver({ wiring, edges }) {
+  const { levels, read, source, target } = wiring, size = levels[0].size, used = Uint8Array.from(read);
+  for (let before = -1, now = 0; before !== now; ) {
+    before = now;
+    for (const edge of edges) if (used[target[edge] - size]) used[source[edge]] = 1;
+    now = used.reduce((sum, flag) => sum + flag, 0);
+  }
+  return used;
 }

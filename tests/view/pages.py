@@ -14,7 +14,7 @@ from PIL import Image
 
 from dnw_graph.analysis.paths import paths_of
 from dnw_graph.analysis.stored import StoredWirings
-from dnw_graph.analysis.wiring import wiring_from_graph
+from dnw_graph.analysis.wiring import wiring_from_graph, wiring_from_ids
 from dnw_graph.config import load_config
 from dnw_graph.data.preprocessing import describe
 from dnw_graph.interchange.extract import graph_of
@@ -82,7 +82,7 @@ def written(name: str, model: WiredNetwork, folder: Path) -> dict[str, Any]:
         "status": wiring.status.tolist(),
         "paths": float(paths_of(wiring).total),
         "through": [float(each) for each in paths_of(wiring).through],
-        "past": [] if past is None else [sum(map(len, ids)) for ids in past.ids],
+        "past": [] if past is None else [ends_of(past, ids) for ids in past.ids],
         "runs": lacks(program) is None,
     }
     if facts["runs"] and name != "imagenet":
@@ -98,6 +98,12 @@ def written(name: str, model: WiredNetwork, folder: Path) -> dict[str, Any]:
             },
         }
     return facts
+
+
+def ends_of(past: StoredWirings, ids: Any) -> list[list[int]]:
+    """The edges of an epoch, as sorted pairs of nodes."""
+    wiring = wiring_from_ids(past.layout, ids)
+    return sorted(map(list, zip(wiring.source.tolist(), wiring.target.tolist(), strict=True)))
 
 
 def past_of_random(wiring: Any) -> StoredWirings:
