@@ -3,7 +3,7 @@
 import { make, plural, short, whole } from "./dom.js";
 import { STATUS } from "./wiring.js";
 
-const LISTED = 12;
+const LISTED = 8;
 
 /** page: what `main.js` offers: wiring, shown, colours, lens, answers, nameOf, select, setLens, close. */
 export function describeNode(page, node) {
@@ -19,7 +19,7 @@ export function describeNode(page, node) {
     ["edges", `${whole(into.length)} in, ${whole(from.length)} out`],
     ["paths", through[node] ? `${short(through[node])} (${short((100 * through[node]) / total)} %)` : "none"],
   ];
-  if (level.norm !== "none") facts.push(["norm", `· ${short(arrays["node/scale"][node])}, + ${short(arrays["node/shift"][node])}`]);
+  if (level.norm !== "none") facts.push(["scale", short(arrays["node/scale"][node])], ["shift", short(arrays["node/shift"][node])]);
   if (wiring.carry[node] >= 0) facts.push(["starts from", link(page, wiring.carry[node])]);
   return [
     title(page, `Channel ${page.nameOf(node)}`),

@@ -23,7 +23,7 @@ export function short(value) {
   const size = Math.abs(value);
   if (value !== 0 && (size >= 1e6 || size < 1e-3)) {
     const [digits, power] = value.toExponential(2).split("e");
-    return `${digits}·10${[...String(Number(power))].map((each) => (each === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[each])).join("")}`;
+    return `${digits.replace("-", "−")}·10${[...String(Number(power))].map((each) => (each === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[each])).join("")}`;
   }
   return size >= 1000 ? whole(Math.round(value)) : String(Number(value.toPrecision(3))).replace("-", "−");
 }

@@ -28,7 +28,7 @@ class Page {
     this.colours = coloursNow();
     const host = $("scene");
     this.layout = new Layout(this.wiring.levels, host.clientWidth / Math.max(1, host.clientHeight));
-    this.scene = new Scene(host, this.layout, (context, view) => this.paint(context, view));
+    this.scene = new Scene(host, this.layout, (context, view) => this.paint(context, view), () => this.shown && this.refresh());
   }
 
   async start() {
@@ -94,7 +94,7 @@ class Page {
     const edges = this.marked, count = edges.length;
     const ends = new Float32Array(2 * count), colours = new Float32Array(4 * count);
     // The more edges, the fainter each: together they show densities.
-    const alpha = Math.min(0.9, Math.max(0.035, 12 / Math.sqrt(count || 1)));
+    const alpha = Math.min(0.9, Math.max(0.025, 12 / Math.sqrt(count || 1)));
     for (let at = 0; at < count; at++) {
       const edge = edges[at];
       ends[2 * at] = source[edge];
@@ -219,7 +219,9 @@ class Page {
 
   point(event) {
     const tip = $("tip"), found = event && event.buttons === 0 ? this.under(event) : null;
+    const was = this.hover?.flow;
     this.hover = found;
+    if (was !== found?.flow) this.scene.repaint();
     $("scene").classList.toggle("over", Boolean(found));
     tip.hidden = !found;
     if (!found) return;

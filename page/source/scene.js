@@ -1,10 +1,12 @@
 // The drawing: nodes and edges by the WebGL library, flows and labels on a canvas behind them.
 
-const SPACE = 4096, IDLE = 600;
+const SPACE = 4096;
+// Milliseconds: how long the reader is taken to move after the last sign of it; a frame that is too slow to move with.
+const MOVING = 160, SLOW = 70;
 
 export class Scene {
-  /** paint(context, view): draws what lies behind the nodes; view: see `view`. */
-  constructor(host, layout, paint) {
+  /** paint(context, view): draws what lies behind the nodes, see `view`; onResize(): the nodes' sizes change. */
+  constructor(host, layout, paint, onResize) {
     this.host = host;
     this.layout = layout;
     this.paint = paint;
@@ -29,11 +31,9 @@ export class Scene {
       transitionDuration: 0,
       enableDrag: false,
       pixelRatio: Math.min(window.devicePixelRatio || 1, 2),
-      onZoom: () => this.wake(),
+      onZoom: () => this.wake(MOVING),
     });
-    for (const kind of ["pointermove", "wheel", "pointerdown"])
-      host.addEventListener(kind, () => this.wake(), { passive: true });
-    new ResizeObserver(() => { if (this.isReady) { this.resize(); this.fit(); } }).observe(host);
+    new ResizeObserver(() => { if (this.isReady) { this.resize(); this.fit(); onResize(); } }).observe(host);
   }
 
   async start() {
@@ -71,6 +71,7 @@ export class Scene {
     this.graph.setLinks(ends);
     this.graph.setLinkColors(colours);
     this.graph.setLinkWidths(widths);
+    this.isSlow = false;
   }
 
   /** Pixels of the library's point size that a cell's unit takes at zoom 1. */
@@ -85,7 +86,7 @@ export class Scene {
     const corners = [[-30, -height / 2 - this.above], [width + 30, height / 2 + 70]];
     this.graph.setZoomTransformByPointPositions(
       new Float32Array(corners.flatMap(([x, y]) => [this.spaceX(x), this.spaceY(y)])), duration, undefined, 0.03);
-    this.wake(duration + IDLE);
+    this.wake(duration + MOVING);
   }
 
   /** Height of the flows above the blocks. */
@@ -94,7 +95,7 @@ export class Scene {
 
   goTo(x, y, scale) {
     this.graph.setZoomTransformByPointPositions(new Float32Array([this.spaceX(x), this.spaceY(y)]), 500, scale, 0.1);
-    this.wake(500 + IDLE);
+    this.wake(500 + MOVING);
   }
 
   /** How units become pixels of the host: left + x · scale, top + y · scale. */
@@ -117,19 +118,33 @@ export class Scene {
     this.ratio = ratio;
   }
 
-  wake(milliseconds = IDLE) {
+  /** Draws now, and for so many milliseconds. */
+  wake(milliseconds = 0) {
     this.until = Math.max(this.until ?? 0, performance.now() + milliseconds);
-    if (this.isReady && !this.pending) this.pending = requestAnimationFrame((now) => this.frame(now));
+    if (this.isReady && !this.pending) {
+      this.before = null;
+      this.pending = requestAnimationFrame((now) => this.frame(now));
+    }
   }
 
   frame(now) {
     this.pending = 0;
+    const moves = now < this.until, { config } = this.graph;
+    // Where a frame with all edges takes long, they are left out while the reader moves.
+    if (config.renderLinks && this.before !== null) this.isSlow = now - this.before > SLOW;
+    this.before = now;
+    config.renderLinks = !(moves && this.isSlow);
     this.graph.renderFrame(now);
+    this.repaint();
+    this.frames++;
+    if (moves || !config.renderLinks) this.pending = requestAnimationFrame((later) => this.frame(later));
+  }
+
+  /** What lies behind, without the nodes and edges. */
+  repaint() {
     const context = this.behind.getContext("2d");
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     context.clearRect(0, 0, this.host.clientWidth, this.host.clientHeight);
     this.paint(context, this.view());
-    this.frames++;
-    if (now < this.until) this.pending = requestAnimationFrame((later) => this.frame(later));
   }
 }
