@@ -28,7 +28,7 @@ export function describeNode(page, node) {
       make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, ...[value].flat())]))),
     Number.isNaN(kernel[0]) ? make("p", { className: "note" }, about.evaluations === null ? "The classifier reads it; it has no kernel." : "Its kernel is that of the state before.") : null,
     lenses(page, [["edges", "Edges"], ["paths", "All paths"], ["strongest", "Strongest path"]]),
-    lensNote(page, node),
+    lensNote(page),
     page.answers ? maps(page, node) : null,
     make("div", { className: "ends" },
       ends(page, "hears", into, wiring.source), ends(page, "is heard by", from, wiring.target)),
@@ -81,14 +81,13 @@ function lenses(page, choices) {
     ...choices.map(([name, text]) => make("button", { type: "button", ariaPressed: String(page.lens === name), onclick: () => page.setLens(name) }, text)));
 }
 
-function lensNote(page, node) {
+function lensNote(page) {
   const { wiring, marked } = page;
   if (page.lens === "edges") return null;
   if (!marked.length) return make("p", { className: "note" }, "No path from the stem to the classifier leads through it.");
   if (page.lens === "paths") return make("p", { className: "note" }, `${plural(marked.length, "edge")} lie on paths through it.`);
-  const nodes = [...new Set([node, ...[...marked].flatMap((edge) => [wiring.source[edge], wiring.target[edge]])])].sort((a, b) => a - b);
   const product = marked.reduce((all, edge) => all * Math.abs(wiring.weight[edge]), 1);
-  return make("p", { className: "note" }, `Product of |weights| ${short(product)}: `, ...nodes.flatMap((each, at) => [at ? " → " : "", page.nameOf(each)]));
+  return make("p", { className: "note" }, `Product of |weights| ${short(product)}: `, page.path.map(page.nameOf, page).join(" → "));
 }
 
 function ends(page, heading, edges, end) {

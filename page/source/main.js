@@ -75,6 +75,7 @@ class Page {
 
   edgesToDraw() {
     const { selected, shown, lens, mode } = this;
+    this.path = [];
     const visible = (edges) => {
       const { source, target } = this.wiring, { status } = shown;
       return this.hidden.size ? edges.filter((edge) => !this.hidden.has(status[source[edge]]) && !this.hidden.has(status[target[edge]])) : edges;
@@ -83,7 +84,11 @@ class Page {
     if (selected) {
       const { node } = selected;
       if (lens === "paths") return visible(shown.edgesOfPaths(node));
-      if (lens === "strongest") return shown.strongestPath(node);
+      if (lens === "strongest") {
+        const { edges, nodes } = shown.strongestPath(node);
+        this.path = nodes;
+        return edges;
+      }
       return visible(Uint32Array.from([...shown.edgesInto(node), ...shown.edgesFrom(node)]));
     }
     return mode === "edges" ? visible(shown.edges) : new Uint32Array(0);
@@ -110,7 +115,7 @@ class Page {
   paintNodes() {
     const { numNodes, source, target } = this.wiring, { status } = this.shown, { rgb } = this.colours;
     const tones = { [LIVE]: rgb.live, [CONSTANT]: rgb.constant, [DEAD]: rgb.dead };
-    const touched = new Set();
+    const touched = new Set(this.path);
     if (this.selected?.node !== undefined) for (const edge of this.marked) touched.add(source[edge]).add(target[edge]);
     const colours = new Float32Array(4 * numNodes), sizes = new Float32Array(numNodes);
     const unit = this.scene.pointUnit * CELL;
@@ -260,9 +265,9 @@ class Page {
     const { shown, about, colours } = this, { epochs } = about;
     for (const button of document.querySelectorAll("[data-mode]")) button.ariaPressed = String(button.dataset.mode === this.mode);
     const drawn = this.marked.length;
-    $("shown").textContent = `${plural(shown.edges.length, "edge")} in ${plural(this.flows.length, "flow")}; ${drawn ? `${whole(drawn)} drawn one by one` : "click one to draw its edges"}.`;
-    $("threshold-value").textContent = this.share ? `${short(100 * this.share)} %, |weight| < ${short(this.threshold)}` : "none";
-    if (epochs.length) $("epoch-value").textContent = this.epoch === null ? "this checkpoint" : `${epochs[this.epoch]}${this.goneNow() ? `; ${plural(this.goneNow(), "edge")} gone since` : ""}`;
+    $("shown").textContent = `${plural(shown.edges.length, "edge")} in ${plural(this.flows.length, "flow")}; ${drawn ? `${whole(drawn)} drawn` : "click one to draw its edges"}.`;
+    $("threshold-value").textContent = this.share ? `${short(100 * this.share)} %: |weight| < ${short(this.threshold)}` : "none";
+    if (epochs.length) $("epoch-value").textContent = this.epochInWords(epochs);
     $("statuses").replaceChildren(...[LIVE, CONSTANT, DEAD].map((status) => make("button", {
       type: "button",
       ariaPressed: String(!this.hidden.has(status)),
@@ -273,6 +278,13 @@ class Page {
     $("legend").replaceChildren(...(drawn
       ? [line(colours.positive, "weight > 0"), line(colours.negative, "weight < 0"), ...(this.goneNow() ? [line(colours.muted, "gone since, weight unknown")] : [])]
       : [line(colours.flow, "edges from level to level; the wider, the more; the darker, the denser")]));
+  }
+
+  epochInWords(epochs) {
+    if (this.epoch === null) return "this checkpoint";
+    // Their weights are unknown.
+    const gone = this.threshold > 0 ? "without edges gone since" : this.goneNow() ? `${plural(this.goneNow(), "edge")} gone since` : "";
+    return [epochs[this.epoch], gone].filter((part) => part !== "").join("; ");
   }
 
   goneNow() {

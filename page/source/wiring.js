@@ -147,7 +147,7 @@ class Shown {
     return Uint32Array.from(through[node] > 0 ? edges : []);
   }
 
-  /** The path through a node whose weights have the largest product, as edges; none if no path is there. */
+  /** {edges, nodes} of the path through a node whose weights have the largest product; none if no path is there. */
   strongestPath(node) {
     const { source, target, weight, carry, carriers, levels, read, numNodes } = this.wiring;
     const size = (edge) => Math.log(Math.abs(weight[edge]) || 1e-30) || 0;
@@ -166,16 +166,17 @@ class Shown {
       for (const edge of this.edgesFrom(at)) better(down, at, down.sum[target[edge]] + size(edge), edge, 0);
       if (carriers.has(at)) better(down, at, down.sum[carriers.get(at)], carriers.get(at), 1);
     }
-    const edges = [];
-    if (up.sum[node] === -Infinity || down.sum[node] === -Infinity) return new Uint32Array(0);
+    const edges = [], nodes = [node];
+    if (up.sum[node] === -Infinity || down.sum[node] === -Infinity) return { edges: new Uint32Array(0), nodes };
     for (const [side, end] of [[up, source], [down, target]]) {
       for (let at = node; side.by[at] >= 0; ) {
         const by = side.by[at];
         if (side.twin[at]) at = by;
         else { edges.push(by); at = end[by]; }
+        nodes.push(at);
       }
     }
-    return Uint32Array.from(edges);
+    return { edges: Uint32Array.from(edges), nodes: nodes.sort((a, b) => a - b) };
   }
 }
 
