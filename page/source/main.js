@@ -265,7 +265,7 @@ class Page {
     const { shown, about, colours } = this, { epochs } = about;
     for (const button of document.querySelectorAll("[data-mode]")) button.ariaPressed = String(button.dataset.mode === this.mode);
     const drawn = this.marked.length;
-    $("shown").textContent = `${plural(shown.edges.length, "edge")} in ${plural(this.flows.length, "flow")}; ${drawn ? `${whole(drawn)} drawn` : "click one to draw its edges"}.`;
+    $("shown").textContent = `${plural(shown.edges.length, "edge")} in ${plural(this.flows.length, "flow")}; ${drawn || this.selected ? `${whole(drawn)} drawn` : "click one to draw its edges"}.`;
     $("threshold-value").textContent = this.share ? `${short(100 * this.share)} %: |weight| < ${short(this.threshold)}` : "none";
     if (epochs.length) $("epoch-value").textContent = this.epochInWords(epochs);
     $("statuses").replaceChildren(...[LIVE, CONSTANT, DEAD].map((status) => make("button", {
@@ -275,7 +275,7 @@ class Page {
       onclick: () => { if (!this.hidden.delete(status)) this.hidden.add(status); this.refresh(); },
     }, make("span", { className: "dot", style: { background: colours[STATUS[status]] } }), `${whole(shown.statusCounts[status])} ${STATUS[status]}`)));
     const line = (colour, text) => make("span", {}, make("i", { style: { background: colour } }), text);
-    $("legend").replaceChildren(...(drawn
+    $("legend").replaceChildren(...(drawn || this.selected
       ? [line(colours.positive, "weight > 0"), line(colours.negative, "weight < 0"), ...(this.goneNow() ? [line(colours.muted, "gone since, weight unknown")] : [])]
       : [line(colours.flow, "edges from level to level; the wider, the more; the darker, the denser")]));
   }

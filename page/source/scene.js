@@ -1,5 +1,7 @@
 // The drawing: nodes and edges by the WebGL library, flows and labels on a canvas behind them.
 
+import { CELL } from "./layout.js";
+
 const SPACE = 4096;
 // Milliseconds: how long the reader is taken to move after the last sign of it; a frame that is too slow to move with.
 const MOVING = 160, SLOW = 70;
@@ -93,7 +95,10 @@ export class Scene {
   get above() { return this._above ?? 0; }
   set above(height) { this._above = height; }
 
-  goTo(x, y, scale) {
+  /** Moves to a point, near enough to tell its neighbours apart. */
+  goTo(x, y) {
+    const near = 24 / (CELL * this.pointUnit);
+    const scale = Math.max(this.graph.getZoomLevel(), near);
     this.graph.setZoomTransformByPointPositions(new Float32Array([this.spaceX(x), this.spaceY(y)]), 500, scale, 0.1);
     this.wake(500 + MOVING);
   }

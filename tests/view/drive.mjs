@@ -172,6 +172,11 @@ const tests = {
     await page.fill("#search", "2:3");
     await page.press("#search", "Enter");
     assert.equal(await page.evaluate("dnw.nameOf(dnw.selected.node)"), "2:3");
+    await until(page, "dnw.scene.pending === 0", "the move");
+    const [x, y] = await placeOf(page, await page.evaluate("dnw.selected.node"));
+    assert.ok(Math.abs(x - 525) < 40 && Math.abs(y - 464) < 40, `the channel is in the middle, not at ${x}, ${y}`);
+    const cell = await page.evaluate("10 * dnw.scene.view().scale");
+    assert.ok(cell > 20 && cell < 40, `a channel is ${cell} pixels wide`);
     await page.fill("#search", "9:3");
     await page.press("#search", "Enter");
     assert.equal(await page.textContent("#search-note"), "Levels are numbered from 0 to 4.");
