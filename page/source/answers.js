@@ -53,6 +53,7 @@ export class Answers {
     $("answer").replaceChildren(
       make("div", { className: "row" }, pictureOf(image), make("div", { className: "classes", style: { flex: "1" } }, ...rows)),
       make("p", { className: "note" }, `${Math.max(1, Math.round(milliseconds))} ms in this page. ${note ? `${note} ` : ""}Channels are as bright as their mean |map|, level by level; click one to see its map.`));
+    this.image = image;
     this.onAnswer(answer, this.strengths(answer));
   }
 

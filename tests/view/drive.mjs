@@ -122,6 +122,19 @@ const tests = {
     await close(page);
   },
 
+  async "the strongest path has the largest product of weights"() {
+    for (const name of ["tiny", "small"]) {
+      const page = await open(name);
+      const found = await page.evaluate(() => Array.from({ length: dnw.about.nodes }, (_, node) => {
+        const { edges, nodes } = dnw.shown.strongestPath(node);
+        const isPath = nodes.includes(node) && dnw.wiring.level[nodes[0]] === 0 && nodes.at(-1) >= dnw.wiring.levels.at(-1).first;
+        return isPath ? edges.reduce((product, edge) => product * Math.abs(dnw.wiring.weight[edge]), 1) : 0;
+      }));
+      found.forEach((product, node) => near([product], [expected[name].strongest[node]], 1e-5, `${name}, channel ${node}`));
+      await close(page);
+    }
+  },
+
   async "a click on a flow draws its edges"() {
     const page = await open("tiny");
     const [x, y, count] = await page.evaluate(() => {
@@ -148,6 +161,7 @@ const tests = {
     }));
     assert.equal(drawn, wanted);
     assert.ok(Math.abs(drawn - 0.4 * expected.tiny.edges) <= 1);
+    assert.deepEqual(await page.evaluate("[...dnw.shown.status]"), expected.tiny.strong);
     assert.notDeepEqual(await shot(page, "tiny-threshold"), all);
     await close(page);
   },
@@ -192,9 +206,23 @@ const tests = {
     await close(page);
   },
 
+  async "a picture becomes the network's input as in Python"() {
+    for (const name of ["tiny", "discrete"]) {
+      const page = await open(name);
+      await page.setInputFiles("#file", join(folder, `${name}.png`));
+      await until(page, "!!dnw.answers", "answers");
+      const found = await page.evaluate("[...dnw.answering.image]"), wanted = expected[name].picture;
+      // Where a scaled value lies halfway between two of 0 … 255, either is right; std is 0.2 at least.
+      const off = found.map((value, at) => Math.abs(value - wanted[at]));
+      assert.ok(Math.max(...off) < 1.01 / 255 / 0.2, `${name}: a pixel is off by ${Math.max(...off)}`);
+      assert.ok(off.filter((each) => each > 1e-5).length <= off.length / 100, `${name}: over 1 % of the pixels differ`);
+      await close(page);
+    }
+  },
+
   async "an image is answered"() {
     const page = await open("tiny");
-    await page.setInputFiles("#file", join(folder, "noise.png"));
+    await page.setInputFiles("#file", join(folder, "tiny.png"));
     await until(page, "!!dnw.answers", "answers");
     assert.equal(await page.locator(".classes i").count(), 5);
     assert.match(await page.textContent(".classes b"), /^class <\d+> & "co"$/);
@@ -228,12 +256,14 @@ const tests = {
       gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, pixel);
       return (1000 * frames) / (performance.now() - start);
     }, frames);
-    const shown = async (name, frames) => console.log(`  ${name}: ${(await rate(frames)).toFixed(2)} frames per second`);
-    await shown("ImageNet wiring, flows", 20);
+    const shown = async (name, frames) => console.log(`  ImageNet wiring, ${name}: ${(await rate(frames)).toFixed(2)} frames per second`);
+    await shown("flows", 20);
     await page.evaluate("dnw.select({ node: 2500 })");
-    await shown("ImageNet wiring, edges of a channel", 20);
+    await shown("edges of a channel", 20);
     await page.evaluate("dnw.select({ flow: dnw.flows.find((flow) => flow.source === 8 && flow.target === 9) })");
-    await shown(`ImageNet wiring, ${await page.evaluate("dnw.marked.length")} edges of a flow`, 3);
+    await shown(`${await page.evaluate("dnw.marked.length")} edges of a flow`, 3);
+    await page.evaluate("dnw.select(null), dnw.setMode('edges')");
+    await shown(`all ${await page.evaluate("dnw.marked.length")} edges`, 1);
     await close(page);
   },
 };

@@ -14,9 +14,9 @@ from PIL import Image
 
 from dnw_graph.analysis.paths import paths_of
 from dnw_graph.analysis.stored import StoredWirings
-from dnw_graph.analysis.wiring import wiring_from_graph, wiring_from_ids
+from dnw_graph.analysis.wiring import Wiring, wiring_from_graph, wiring_from_ids
 from dnw_graph.config import load_config
-from dnw_graph.data.preprocessing import describe
+from dnw_graph.data.preprocessing import describe, fit_images, fitting, normalise
 from dnw_graph.interchange.extract import graph_of
 from dnw_graph.models.facts import Facts
 from dnw_graph.models.lower import lower
@@ -25,6 +25,7 @@ from dnw_graph.models.network import WiredNetwork
 from dnw_graph.models.registry import build_model
 from dnw_graph.models.tiny_dynamic import tiny_continuous_time, tiny_discrete_time
 from dnw_graph.program.reference import evaluate, lacks, states_of
+from dnw_graph.program.status import node_status
 from dnw_graph.view.content import content_of
 from dnw_graph.view.page import html_of
 
@@ -36,8 +37,17 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     expected = {name: written(name, model, folder) for name, model in models().items()}
     (folder / "expected.json").write_text(json.dumps(expected))
-    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(folder / "noise.png")
+    for name, pixels in pictures().items():
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+
+
+def pictures() -> dict[str, Any]:
+    """Pictures for two of the pages: one that is scaled, one that is padded."""
+    random = np.random.default_rng(0)
+    return {
+        "tiny": random.integers(0, 256, (40, 60, 3), dtype=np.uint8),
+        "discrete": random.integers(0, 256, (28, 28, 3), dtype=np.uint8),
+    }
 
 
 def models() -> dict[str, WiredNetwork]:
@@ -68,7 +78,8 @@ def models() -> dict[str, WiredNetwork]:
 
 def written(name: str, model: WiredNetwork, folder: Path) -> dict[str, Any]:
     side = model.image_size
-    preprocessing = describe(side, [0.5, 0.4, 0.3], [0.25, 0.2, 0.3], resize={"size": [side, side]})
+    shape = (28, 28, side, "pad", name) if name == "discrete" else (40, 60, side, "resize", name)
+    preprocessing = describe(side, [0.5, 0.4, 0.3], [0.25, 0.2, 0.3], **fitting(*shape))
     names = [f'class <{each}> & "co"' for each in range(model.num_classes)]
     model.facts = Facts(class_names=names, preprocessing=preprocessing)
     graph, program = graph_of(model), lower(model)
@@ -85,6 +96,12 @@ def written(name: str, model: WiredNetwork, folder: Path) -> dict[str, Any]:
         "past": [] if past is None else [ends_of(past, ids) for ids in past.ids],
         "runs": lacks(program) is None,
     }
+    if model.layout.evaluations is None:
+        facts |= {"strongest": strongest(wiring), "strong": status_of_strong(wiring)}
+    if name in pictures():
+        seen = torch.from_numpy(pictures()[name]).permute(2, 0, 1)[None]
+        fitted = normalise(fit_images(seen, preprocessing), preprocessing["mean"], preprocessing["std"])
+        facts["picture"] = fitted.ravel().tolist()
     if facts["runs"] and name != "imagenet":
         images = np.random.default_rng(1).normal(size=(1, 3, side, side)).astype(np.float32)
         states = states_of(program, images)
@@ -100,13 +117,46 @@ def written(name: str, model: WiredNetwork, folder: Path) -> dict[str, Any]:
     return facts
 
 
+SHARE = 0.6
+"""Of the edges that the threshold of drive.mjs leaves out."""
+
+
+def status_of_strong(wiring: Wiring) -> list[int]:
+    """Status of each node without the weakest edges."""
+    assert wiring.weight is not None
+    size = np.abs(wiring.weight.astype(np.float32))
+    strong = size >= np.sort(size)[int(SHARE * len(size))]
+    return node_status(wiring.layout, wiring.source[strong], wiring.target[strong], wiring.read).tolist()
+
+
+def strongest(wiring: Wiring) -> list[float]:
+    """Per node, the largest product of |weights| along a path from the stem to the classifier through it."""
+    assert wiring.weight is not None
+    layout, size = wiring.layout, np.abs(wiring.weight.astype(np.float32)).astype(float)
+    carry, last = layout.carried_from(), layout.levels[-1].first
+    up, down = np.zeros(wiring.num_nodes), np.zeros(wiring.num_nodes)
+    up[: layout.levels[0].end] = 1
+    down[last:] = wiring.read
+    for edge in np.argsort(wiring.target, kind="stable"):
+        source, target = wiring.source[edge], wiring.target[edge]
+        start = up[carry[target]] if carry[target] >= 0 else 0
+        up[target] = max(up[target], start, up[source] * size[edge])
+    for node in np.flatnonzero(carry >= 0):
+        up[node] = max(up[node], up[carry[node]])
+        down[carry[node]] = down[node]
+    for edge in np.argsort(-wiring.source, kind="stable"):
+        source, target = wiring.source[edge], wiring.target[edge]
+        down[source] = max(down[source], down[target] * size[edge])
+    return (up * down).tolist()
+
+
 def ends_of(past: StoredWirings, ids: Any) -> list[list[int]]:
     """The edges of an epoch, as sorted pairs of nodes."""
     wiring = wiring_from_ids(past.layout, ids)
     return sorted(map(list, zip(wiring.source.tolist(), wiring.target.tolist(), strict=True)))
 
 
-def past_of_random(wiring: Any) -> StoredWirings:
+def past_of_random(wiring: Wiring) -> StoredWirings:
     """Wirings of which the last is near that of now."""
     random = np.random.default_rng(2)
     ids = []
