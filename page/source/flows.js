@@ -2,7 +2,7 @@
 
 import { CELL, GAP } from "./layout.js";
 
-const WIDEST = 46, THINNEST = 0.8;
+const WIDEST = 46, THINNEST = 1.5;
 
 /** Flows with their shape: {…flow, thickness, path: Path2D in the layout's units, top}. */
 export function shaped(flows, layout) {
@@ -56,7 +56,7 @@ export function drawFlows(context, flows, { left, top, scale }, colours, marked)
   const densest = Math.max(...flows.map((flow) => flow.count / flow.candidates), 1e-9);
   for (const flow of flows) {
     const isMarked = marked && marked.source === flow.source && marked.target === flow.target;
-    context.globalAlpha = isMarked ? 0.95 : (0.2 + 0.5 * (flow.count / flow.candidates / densest)) * (marked ? 0.6 : 1);
+    context.globalAlpha = isMarked ? 0.95 : (0.32 + 0.5 * (flow.count / flow.candidates / densest)) * (marked ? 0.6 : 1);
     context.strokeStyle = isMarked ? colours.accent : colours.flow;
     context.lineWidth = Math.max(flow.thickness, 0.8 / scale);
     context.stroke(flow.path);

@@ -277,7 +277,7 @@ class Page {
     const line = (colour, text) => make("span", {}, make("i", { style: { background: colour } }), text);
     $("legend").replaceChildren(...(drawn || this.selected
       ? [line(colours.positive, "weight > 0"), line(colours.negative, "weight < 0"), ...(this.goneNow() ? [line(colours.muted, "gone since, weight unknown")] : [])]
-      : [line(colours.flow, "edges from level to level; the wider, the more; the darker, the denser")]));
+      : [line(colours.flow, "edges from level to level: wide where they are many, strong in colour where they are dense")]));
   }
 
   epochInWords(epochs) {
