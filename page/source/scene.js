@@ -5,6 +5,8 @@ import { CELL } from "./layout.js";
 const SPACE = 4096;
 // Milliseconds: how long the reader is taken to move after the last sign of it; a frame that is too slow to move with.
 const MOVING = 160, SLOW = 70;
+// Without a graphics card, more edges than these are too slow, which need not be tried.
+const MANY = 2000, SOFTWARE = /swiftshader|llvmpipe|softpipe|software/i;
 
 export class Scene {
   /** paint(context, view): draws what lies behind the nodes, see `view`; onResize(): the nodes' sizes change. */
@@ -13,6 +15,7 @@ export class Scene {
     this.layout = layout;
     this.paint = paint;
     this.frames = 0;
+    this.until = 0;
     this.behind = host.appendChild(document.createElement("canvas"));
     this.front = host.appendChild(document.createElement("div"));
     const content = Math.max(layout.width, layout.height * 2);
@@ -40,6 +43,8 @@ export class Scene {
 
   async start() {
     await this.graph.ready;
+    const gl = this.front.querySelector("canvas").getContext("webgl2"), named = gl.getExtension("WEBGL_debug_renderer_info");
+    this.isSoftware = SOFTWARE.test(gl.getParameter(named ? named.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
     const { x, y } = this.layout, positions = new Float32Array(2 * x.length);
     for (let node = 0; node < x.length; node++) {
       positions[2 * node] = this.spaceX(x[node]);
@@ -73,7 +78,7 @@ export class Scene {
     this.graph.setLinks(ends);
     this.graph.setLinkColors(colours);
     this.graph.setLinkWidths(widths);
-    this.isSlow = false;
+    this.isSlow = this.isSoftware && widths.length > MANY;
   }
 
   /** Pixels of the library's point size that a cell's unit takes at zoom 1. */
@@ -125,7 +130,7 @@ export class Scene {
 
   /** Draws now, and for so many milliseconds. */
   wake(milliseconds = 0) {
-    this.until = Math.max(this.until ?? 0, performance.now() + milliseconds);
+    if (milliseconds) this.until = Math.max(this.until, performance.now() + milliseconds);
     if (this.isReady && !this.pending) {
       this.before = null;
       this.pending = requestAnimationFrame((now) => this.frame(now));
