@@ -11,7 +11,7 @@ STAMP := $(VENV)/installed-with-$(subst /,-,$(PYTHON))
 KERNELS := $(VENV)/kernels-built
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-newest test-matrix wheel runtime docs lint format clean
+.PHONY: help setup demo test test-all test-page test-newest test-matrix wheel runtime docs lint format clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -24,8 +24,23 @@ demo: $(KERNELS) ## Train on scikit-learn's digits, evaluate, and say where the 
 test: lint ## Check style and types, then run the tests.
 	$(BIN)/python -m pytest
 
-test-all: lint ## The same with the slow tests.
+test-all: lint test-page ## The same with the slow tests and the page in a browser.
 	$(BIN)/python -m pytest -m ''
+
+# The page: its scripts built from page/ and compared with those in the package, then used in Chromium.
+PAGES := build/pages
+CHROMIUM ?= /usr/bin/chromium
+
+test-page: $(KERNELS) page/node_modules/installed ## Use the page in headless Chromium (needs npm and Chromium).
+	@test -x "$(CHROMIUM)" || { echo "There is no $(CHROMIUM); install Chromium, or give CHROMIUM=path."; exit 1; }
+	cd page && node build.mjs ../build/page
+	diff -r build/page dnw_graph/view/built
+	$(BIN)/python tests/view/pages.py $(PAGES)
+	CHROMIUM="$(CHROMIUM)" node tests/view/drive.mjs $(PAGES)
+
+page/node_modules/installed: page/package.json page/package-lock.json
+	cd page && npm ci --no-audit --no-fund --ignore-scripts
+	@touch $@
 
 # Environments with the newest and with the lowest versions that pyproject.toml allows, neither of them pinned,
 # made from the wheel: what `pip install` gives.
@@ -43,7 +58,7 @@ docs: $(KERNELS) ## Build the documentation site in build/site; a warning is an 
 
 wheel: dist/built ## Build the wheel in dist/.
 
-dist/built: $(KERNELS) $(shell find dnw_graph configs -name '*.py' -o -name '*.yaml' -o -name '*.[ch]')
+dist/built: $(KERNELS) $(shell find dnw_graph configs -name '*.py' -o -name '*.yaml' -o -name '*.[ch]' -o -path '*/built/*')
 	@rm -rf build dist && $(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir dist . && rm -rf build && touch $@
 
 runtime: $(KERNELS) ## Build the wheel of dnw-runtime, which needs NumPy only, in dist/.
@@ -70,7 +85,7 @@ format: $(STAMP) ## Rewrite the sources in the project's format.
 	$(BIN)/ruff format
 
 clean: ## Remove the environment, caches and build products; runs/ and data/ stay.
-	rm -rf $(VENV) .venv-newest .venv-lowest build dist *.egg-info runtime/build runtime/*.egg-info dnw_graph/native/*.so .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf page/node_modules $(VENV) .venv-newest .venv-lowest build dist *.egg-info runtime/build runtime/*.egg-info dnw_graph/native/*.so .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find dnw_graph tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(STAMP): pyproject.toml $(wildcard constraints/*)

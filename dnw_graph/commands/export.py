@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=(*BY_NAME, *SUFFIXES.values()),
         help=f"format of the file (default: as its suffix says: {', '.join([*FORMATS, *SUFFIXES])}). dnw: "
         "the whole network, for dnw-runtime. onnx: the same for other engines, which run it densely: they "
-        "multiply by missing edges too",
+        "multiply by missing edges too. html: a page for the browser, as `dnw-graph view` writes",
     )
     parser.add_argument(
         "--precision", choices=PRECISIONS, help="of the numbers in a .dnw file (default: float32)"

@@ -1,4 +1,4 @@
-"""`dnw-graph export RUN -o net.dnw` and `-o net.onnx`: the network of a run as one file."""
+"""`dnw-graph export RUN -o net.dnw`, `net.onnx` or `net.html`: the network of a run as one file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from dnw_graph.runs.run import Run
 
-SUFFIXES = {".dnw": "dnw", ".onnx": "onnx"}
+SUFFIXES = {".dnw": "dnw", ".onnx": "onnx", ".html": "html"}
 PRECISIONS = ("float32", "float16")
 
 
@@ -46,10 +46,21 @@ def export_network(args: argparse.Namespace, path: Path, name: str) -> int:
     options.load_plugins(args)
     from dnw_graph.runs.load import load_run
 
-    run = load_run(args.run, checkpoint=args.checkpoint)
-    said = write_onnx(run, path) if name == "onnx" else write_dnw(run, path, args.precision or "float32")
+    if name == "html":
+        said = write_html(args, path)
+    else:
+        run = load_run(args.run, checkpoint=args.checkpoint)
+        said = write_onnx(run, path) if name == "onnx" else write_dnw(run, path, args.precision or "float32")
     print(f"{path}: {name}, {path.stat().st_size:,} bytes, {said}")
     return 0
+
+
+def write_html(args: argparse.Namespace, path: Path) -> str:
+    """For the browser."""
+    from dnw_graph.view import write_page
+
+    about = write_page(path, args.run, args.checkpoint).about
+    return f"{about['nodes']:,} nodes, {about['edges']:,} edges"
 
 
 def write_dnw(run: Run, path: Path, precision: str) -> str:

@@ -29,6 +29,7 @@ COMMANDS = (
     "count",
     "analyze",
     "visualize",
+    "view",
     "convert-official",
     "fetch-official",
     "configs",
