@@ -29,6 +29,7 @@ COMMANDS = (
     "count",
     "analyze",
     "visualize",
+    "push",
     "convert-official",
     "configs",
     "info",
