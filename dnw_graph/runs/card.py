@@ -56,7 +56,7 @@ def _sentence(run: Run, cfg: Config) -> str:
 
 def _facts(run: Run, cfg: Config) -> list[tuple[str, ...]]:
     size, position = count(run.model), run.state.get("position") or {}
-    rows = [("network", _plain(cfg.model.network))]
+    rows: list[tuple[str, ...]] = [("network", _plain(cfg.model.network))]
     if isinstance(run.model, WiredNetwork):
         rows.append(("rule", _plain(cfg.model.rule)))
     rows += [

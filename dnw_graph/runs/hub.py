@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import dnw_graph
 from dnw_graph.dependencies import missing_of
 from dnw_graph.errors import InputError
 
@@ -77,9 +76,7 @@ def client(what: str, token: str | None = None) -> Any:
     from huggingface_hub import HfApi
 
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
-    return HfApi(
-        endpoint=endpoint, token=token, library_name="dnw-graph", library_version=dnw_graph.__version__
-    )
+    return HfApi(endpoint=endpoint, token=token, library_name="dnw-graph")
 
 
 @contextmanager
