@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub
@@ -18,8 +19,11 @@ from PIL import Image
 import dnw_graph as dg
 from dnw_graph import InputError
 from dnw_graph.commands.main import main
+from dnw_graph.figures.subject import read_subject
 from dnw_graph.runs import hub as addresses
+from dnw_graph.runs.card import card_of
 from dnw_graph.runs.checkpoint import check_files, read_state
+from dnw_graph.training.adopt import adopt
 
 # Of huggingface_hub's own upload, by the newest httpx.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload:DeprecationWarning")
@@ -148,8 +152,6 @@ def test_the_lines_of_the_card_run(hub, small_run, tmp_path, monkeypatch):
 
 def test_a_card_of_few_facts(hub, small, tmp_path):
     """An untrained network as a run: no scores, no epoch, no names, no preparation of images."""
-    from dnw_graph.training.adopt import adopt
-
     cfg = small.small_config()
     dg.push_to_hub(adopt(cfg, dg.build_model(cfg), tmp_path / "run"), REPO)
     card = hub.files(REPO)["README.md"].decode()
@@ -159,6 +161,22 @@ def test_a_card_of_few_facts(hub, small, tmp_path):
     assert "run.compiled(images)" in card
     assert "dnw-graph predict" not in card
     assert dg.load_run(ADDRESS).checkpoint.name == "last"
+
+
+def test_names_mean_nothing_in_the_card(small_run):
+    """They are names of folders: anyone's."""
+    run = dg.load_run(small_run)
+    names = ["a|b", "# c\n# d", "<script>", "[x](http://x)", *"456789"]
+    odd = replace(run, state={**run.state, "class_names": names})
+    card = card_of(odd, run.config, run.metrics, REPO, None)
+    (row,) = [line for line in card.splitlines() if line.startswith("| classes")]
+    assert row == r"| classes | a\|b, \# c \# d, \<script\>, \[x\](http://x), 4, 5, 6, 7, 8, 9 |"
+
+
+def test_a_figure_names_the_repository(hub, small_run):
+    """Not the commit, after which its directory is called."""
+    dg.push_to_hub(small_run, REPO)
+    assert read_subject(ADDRESS).name == "a-run_x0.5"
 
 
 def test_nothing_but_a_run_s_files_is_downloaded(hub, small_run):
