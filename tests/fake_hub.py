@@ -30,7 +30,7 @@ class FakeHub:
         self.asked: list[str] = []
         self.tokens: set[str] = set()
         self.refusal: tuple[str, int, str | None] | None = None
-        self.sizes: dict[str, int] = {}
+        self.sizes: dict[str, Any] = {}
         self.endpoint = ""
 
     def files(self, repo: str) -> Files:

@@ -48,9 +48,7 @@ def download(address: str | Path) -> Path:
         if constants.HF_HUB_OFFLINE:
             return Path(api.snapshot_download(repo, local_files_only=True, **wanted))
         info = api.model_info(repo, revision=revision, files_metadata=True)
-        sizes = {each.rfilename: each.size for each in info.siblings or ()}
-    _check(sizes, where)
-    with telling(where, "read"):
+        _check({each.rfilename: each.size for each in info.siblings or ()}, where)
         return Path(api.snapshot_download(repo, **wanted))
 
 
@@ -91,6 +89,8 @@ def telling(where: str, verb: str) -> Iterator[None]:
     http_error: type[Exception] = vars(errors)["HTTPError"]
     try:
         yield
+    except InputError:
+        raise
     except (http_error, OSError, RuntimeError, ValueError, KeyError, TypeError, AssertionError) as error:
         raise InputError(f"{where}: {_why(error, verb)}") from error
 

@@ -201,6 +201,13 @@ def test_a_size_out_of_bounds_costs_no_download(hub, small_run):
     assert not any("/resolve/" in each for each in hub.asked)
 
 
+def test_a_size_that_is_no_number_is_a_sentence(hub, small_run):
+    dg.push_to_hub(small_run, REPO)
+    hub.sizes["checkpoints/best/model.safetensors"] = "many"
+    with pytest.raises(InputError, match="the answer is not that of a hub"):
+        dg.load_run(ADDRESS)
+
+
 def test_what_is_downloaded_is_checked_as_any_run(hub, small_run):
     dg.push_to_hub(small_run, REPO)
     files = hub.files(REPO)
