@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dnw_graph.models.registry import build_model
     from dnw_graph.pieces import register
     from dnw_graph.runs import load_run
+    from dnw_graph.runs.push import push_to_hub
     from dnw_graph.training.trained import train
     from dnw_graph.wiring import Rule
 
@@ -38,6 +39,7 @@ _HOMES = {
     "load_config": "dnw_graph.config",
     "load_graph": "dnw_graph.interchange",
     "load_run": "dnw_graph.runs",
+    "push_to_hub": "dnw_graph.runs.push",
     "register": "dnw_graph.pieces",
     "save_graph": "dnw_graph.interchange",
     "to_dgl": "dnw_graph.interchange.graph_libraries",
@@ -59,6 +61,7 @@ __all__ = [
     "load_config",
     "load_graph",
     "load_run",
+    "push_to_hub",
     "register",
     "save_graph",
     "to_dgl",

@@ -23,7 +23,12 @@ from typing import Any
 from dnw_graph.errors import InputError
 
 # What is imported of each extra of pyproject.toml that the package itself uses.
-EXTRAS = {"figures": ("matplotlib",), "onnx": ("onnx",), "tensorboard": ("tensorboard", "matplotlib")}
+EXTRAS = {
+    "figures": ("matplotlib",),
+    "hub": ("huggingface_hub",),
+    "onnx": ("onnx",),
+    "tensorboard": ("tensorboard", "matplotlib"),
+}
 
 
 @cache

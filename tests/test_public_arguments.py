@@ -82,6 +82,10 @@ def functions(load_module, small_run, small) -> dict[str, tuple[Any, dict[str, A
         "load_config": (dg.load_config, {"path": "digits/tiny_static_dnw", "overrides": ()}),
         "load_graph": (dg.load_graph, {"path": "w.npz", "format": None, "trusted": False}),
         "load_run": (dg.load_run, {"path": small_run, "checkpoint": "last", "overrides": ()}),
+        "push_to_hub": (
+            dg.push_to_hub,
+            {"run": small_run, "repo": "me/run", "private": False, "license": None, "token": None},
+        ),
         "save_graph": (
             dg.save_graph,
             {"model": graph, "path": "w.npz", "format": None, "stage": None, "threshold": None}
@@ -126,7 +130,7 @@ def functions(load_module, small_run, small) -> dict[str, tuple[Any, dict[str, A
 
 NAMES = (
     *("build_model", "compile", "count", "draw", "from_official", "load_config", "load_graph", "load_run"),
-    *("save_graph", "to_networkx", "train", "register", "model.candidates", "model.rewire"),
+    *("push_to_hub", "save_graph", "to_networkx", "train", "register", "model.candidates", "model.rewire"),
     *("model.load_graph", "model.set_budgets", "model", "net.run", "net.profile", "run.predict"),
     *("run.preprocess", "analyze", "RandomGraphs", "wiring_of", "wiring_from_ids", "degrees_of"),
     *("densities_of", "hubs_of", "paths_of", "spans_of", "status_counts", "communities_of", "overlaps_of"),
@@ -137,6 +141,7 @@ NAMES = (
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wrong_argument_is_a_sentence(functions, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")  # Nobody listens there.
     dg.save_graph(functions["save_graph"][1]["model"], "w.npz")
     function, good = functions[name]
     refusals = []

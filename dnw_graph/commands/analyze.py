@@ -24,7 +24,10 @@ dnw-graph analyze runs/demo --measure hubs --draws 0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "runs", metavar="RUN", nargs="+", help="run directory, checkpoint in it, or exported wiring"
+        "runs",
+        metavar="RUN",
+        nargs="+",
+        help="run directory, checkpoint in it, hf://user/name, or exported wiring",
     )
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="also write all numbers to FILE, .csv or .json"

@@ -28,7 +28,9 @@ dnw-graph count --published
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", metavar="RUN", nargs="*", help="run directory, or a checkpoint in it")
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="*", help="run directory, checkpoint in it, or hf://user/name"
+    )
     parser.add_argument(
         "--config",
         dest="configs",

@@ -25,7 +25,7 @@ dnw-graph evaluate runs/photos --data-dir photos
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in it")
+    parser.add_argument("run", metavar="RUN", help="a run directory, a checkpoint in it, or hf://user/name")
     options.add_checkpoint(parser)
     parser.add_argument(
         "--part",

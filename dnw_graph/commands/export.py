@@ -31,7 +31,7 @@ dnw-graph export runs/demo --format csv -o wiring.csv
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in it")
+    parser.add_argument("run", metavar="RUN", help="a run directory, a checkpoint in it, or hf://user/name")
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="file to write")
     parser.add_argument(
         "--format",

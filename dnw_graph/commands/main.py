@@ -30,6 +30,7 @@ COMMANDS = (
     "analyze",
     "visualize",
     "view",
+    "push",
     "convert-official",
     "fetch-official",
     "configs",

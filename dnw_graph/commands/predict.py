@@ -37,7 +37,7 @@ What cannot be read is told in a sentence, and the exit code is then 2."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _IMAGES
-    parser.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in it")
+    parser.add_argument("run", metavar="RUN", help="a run directory, a checkpoint in it, or hf://user/name")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="file, folder, or - for standard input")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes of each image (default: 5)")
     form = parser.add_mutually_exclusive_group()

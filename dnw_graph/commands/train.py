@@ -96,7 +96,12 @@ def _run_dir(args: argparse.Namespace, cfg: Config) -> Path:
         return Path(args.run_dir)
     if args.resume not in (None, "auto"):
         from dnw_graph.runs.directory import locate_checkpoint, run_of
+        from dnw_graph.runs.hub import is_address
 
+        if is_address(args.resume):
+            raise InputError(
+                f"--resume {args.resume}: a run on the hub has no state of training; give a run directory"
+            )
         return run_of(locate_checkpoint(args.resume, "last"))
     name = Path(args.images).resolve().name if args.images else f"{cfg.data.dataset}-{Path(args.config).stem}"
     return Path("runs") / f"{name}-seed{cfg.training.seed}"

@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run",
         metavar="RUN",
-        help=f"run directory, a checkpoint in it, or an exported wiring ({', '.join(READABLE)})",
+        help="run directory, a checkpoint in it, hf://user/name, or an exported wiring "
+        f"({', '.join(READABLE)})",
     )
     parser.add_argument("--kind", metavar="KIND", required=True, help="what to draw, see below")
     parser.add_argument(

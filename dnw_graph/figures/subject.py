@@ -151,6 +151,7 @@ def _of_run(path: Path, checkpoint: str | None) -> Subject:
     from dnw_graph.models.network import WiredNetwork
     from dnw_graph.runs.checkpoint import read_state
     from dnw_graph.runs.directory import locate_checkpoint, run_of
+    from dnw_graph.runs.hub import is_address
     from dnw_graph.runs.load import load_run
 
     directory = locate_checkpoint(path, checkpoint)
@@ -168,7 +169,9 @@ def _of_run(path: Path, checkpoint: str | None) -> Subject:
     about = {"dataset": cfg.data.dataset, "moment": moment}
     # Of no other network is it part of the drawing.
     readout = model.body.readout if isinstance(model.body, DynamicBody) else 0
-    return replace(subject_of(graph_of(model), run.name, about=about), run=run, readout=readout)
+    # A downloaded one lies in a directory that is named after its commit.
+    name = path.name if is_address(path) else run.name
+    return replace(subject_of(graph_of(model), name, about=about), run=run, readout=readout)
 
 
 def moment_of(epoch: int, step: int, *, imported: bool = False) -> str:

@@ -26,6 +26,7 @@ from dnw_graph.runs.checkpoint import (
     remove_leftovers,
     set_aside,
 )
+from dnw_graph.runs.hub import download, is_address
 from dnw_graph.runs.plugins import plugin_hint, same_plugins
 from dnw_graph.runs.state import DamagedError
 
@@ -216,10 +217,11 @@ class RunDirectory:
 def locate_checkpoint(path: str | Path, name: str | None = None) -> Path:
     """RUN on the command line, a run directory or a checkpoint in it → the checkpoint's directory.
 
+    path  hf://user/name[@revision] too, a run on the Hugging Face Hub, which is downloaded
     name  which one of a run directory: best or last; None: the best, where one was chosen, or else the last
     Raises InputError when there is none.
     """
-    path = Path(path)
+    path = download(path) if is_address(path) else Path(path)
     if (path / "state.json").is_file():
         return path
     if path.is_file():

@@ -31,7 +31,7 @@ _FREE_IN_USE = {
 def load_run(path: str | Path, *, checkpoint: str | None = None, overrides: Iterable[str] = ()) -> Run:
     """A trained network with all that is needed to use it: the network that the run's scores count for.
 
-    path        a run directory, or a checkpoint in it
+    path        a run directory, a checkpoint in it, or hf://user/name[@revision], on the Hugging Face Hub
     checkpoint  which one of a run directory: best or last; None: the best, where one was chosen, or the last
     overrides   "section.key=value", changes to the run's configuration
     `model.facts` of a wired network names the classes and the preprocessing of the run's images.
