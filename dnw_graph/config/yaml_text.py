@@ -133,6 +133,9 @@ def parse_yaml(text: str, where: str) -> Any:
         raise InputError(f"{where}{line}: {error.problem or 'not valid YAML'}.") from error
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{where}: not valid YAML ({' '.join(str(error).split())}).") from error
+    except (AttributeError, LookupError, TypeError) as error:
+        # What PyYAML's own constructors raise on `!!int ""`, `!!bool x` and their kin.
+        raise InputError(f"{where}: a tag such as !!int does not fit its value; leave tags out.") from error
     except RecursionError as error:
         raise InputError(f"{where}: nested too deeply; a configuration has two levels.") from error
 

@@ -75,6 +75,10 @@ class WiredBody(Body):
         self.input, self.output = "z0", f"z{layout.levels[-1].index}"
         # Here, so that torch.compile meets them as they are.
         self._steps = [self.steps(stage) for stage in stages]
+        self._sums = [
+            {name: _adder(column, row) for name, (column, row) in sums_of_stage(stage.stage).items()}
+            for stage in stages
+        ]
 
     def node_operations(self, wired: WiredStage) -> list[NodeOperation]:
         """The operations of a stage's sending levels."""
@@ -107,7 +111,7 @@ class WiredBody(Body):
         """What the steps of a stage do to features, by step name."""
         levels = [level.index for level in wired.stage.levels[:-1]]
         modules = {f"level_{level}": self.operations[level] for level in levels}
-        return {**modules, **stage_layers(wired)}
+        return {**modules, **stage_layers(wired), **self._sums[wired.stage.index]}
 
     def training_paths(self, side: int, batch: int) -> dict[str, dict[str, str | None]]:
         found: dict[str, dict[str, str | None]] = {}
@@ -141,14 +145,10 @@ class WiredBody(Body):
 
 
 def stage_layers(wired: WiredStage) -> dict[str, Callable[..., Tensor]]:
-    """Message passing and sums of a stage, by step name."""
+    """Message passing of a stage, by step name."""
     part = f"stage_{wired.stage.index}"
     pairs = zip(wired.indices(), wired.block_weights(), strict=True)
-    found: dict[str, Callable[..., Tensor]] = {
-        f"{part}.{place}": _sender(wired, index, weight) for place, (index, weight) in enumerate(pairs)
-    }
-    sums = sums_of_stage(wired.stage).items()
-    return found | {name: _adder(column, row) for name, (column, row) in sums}
+    return {f"{part}.{place}": _sender(wired, index, weight) for place, (index, weight) in enumerate(pairs)}
 
 
 def _sender(wired: WiredStage, index: EdgeIndex, weight: Tensor) -> Callable[..., Tensor]:

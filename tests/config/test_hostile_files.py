@@ -10,6 +10,7 @@ import pytest
 
 from dnw_graph.config import config_from_dict, load_config
 from dnw_graph.config.packaged import folder
+from dnw_graph.config.yaml_text import parse_yaml
 from dnw_graph.errors import InputError
 
 GOOD = (folder() / "digits/tiny_static_dnw.yaml").read_text(encoding="utf-8")
@@ -145,3 +146,10 @@ def test_many_small_values_cost_no_more_than_the_most_that_may_be(tmp_path, piec
         assert tracemalloc.get_traced_memory()[1] < 32 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("value", ['!!int ""', "!!bool x", "!!timestamp x", '!!float ""', "!!set x"])
+def test_a_tag_that_does_not_fit_its_value_is_a_sentence(value):
+    """PyYAML's constructors raise what their code happens to raise."""
+    with pytest.raises(InputError, match=r"^file\.yaml: "):
+        parse_yaml(f"a: {value}", "file.yaml")
