@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from torch import Tensor, nn
@@ -159,7 +160,11 @@ def _adder(column: Ints, row: Ints) -> Callable[..., Tensor]:
     """Of a `Sum` that adds maps which lie together to all of its target's, in their order."""
     first, end = int(column[0]), int(column[-1]) + 1
     assert end - first == len(row)
-    return lambda z, so_far: z[first:end] if so_far is None else so_far + z[first:end]
+    return partial(_added, first, end)
+
+
+def _added(first: int, end: int, z: Tensor, so_far: Tensor | None) -> Tensor:
+    return z[first:end] if so_far is None else so_far + z[first:end]
 
 
 def stage_arrays(wired: WiredStage) -> dict[str, Array]:

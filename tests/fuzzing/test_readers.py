@@ -33,7 +33,7 @@ NAMES = [
         "image",
     ),
 ]
-SECONDS, SECONDS_OF_ALL = 3, 60
+SECONDS, SECONDS_OF_ALL = 2, 60
 
 
 @pytest.fixture(scope="module")
