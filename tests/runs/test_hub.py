@@ -279,6 +279,8 @@ def test_commands_that_take_a_run_take_an_address(hub, small_run, tmp_path, caps
     assert (tmp_path / "a.dnw").stat().st_size > 0
     assert main(["visualize", ADDRESS, "--kind", "levels", "-o", str(tmp_path / "a.svg")]) == 0
     assert (tmp_path / "a.svg").stat().st_size > 0
+    assert main(["view", ADDRESS, "--no-open", "-o", str(tmp_path / "a.html")]) == 0
+    assert (tmp_path / "a.html").stat().st_size > 0
 
 
 # Refusals
